@@ -1,0 +1,1 @@
+"""hwnas: neural networks made to measure for the hardware they run on."""

@@ -1,0 +1,1 @@
+"""The values everything else passes around: choices, architectures, layers, networks, costs. No torch, no I/O."""

@@ -1,0 +1,95 @@
+"""Every error that hwnas raises on purpose.
+
+    HwnasError
+    ├── InputError              wrong usage or input                                        exit 2
+    │   ├── UnknownName         a name that is not known; offers the nearest
+    │   ├── DataError           images or labels that cannot be used
+    │   └── FileFormatError     a file that is damaged, foreign or from a newer version
+    ├── BudgetError             infeasible or missed budget                                 exit 3
+    ├── TargetUnavailable       the engine or device cannot be used here                    exit 4
+    ├── UnknownLayer            a cost table lacks a layer                                  exit 2
+    ├── EvaluationFailed        one architecture could not be evaluated                     exit 1
+    └── RunError                a run directory that cannot be continued                    exit 2
+
+Each message says what was wrong, where, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HwnasError(Exception):
+    """Base of every error raised on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class InputError(HwnasError):
+    """Wrong usage or input: an argument, a setting, a value."""
+
+    exit_code = 2
+
+
+class UnknownName(InputError):
+    """A name that is not known.
+
+    Args:
+        kind: what was looked up, for example "space".
+        name: what was asked for.
+        known: every valid name.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(names)}")
+
+
+class DataError(InputError):
+    """Images or labels that cannot be used."""
+
+
+class FileFormatError(InputError):
+    """A file that is damaged, of another kind, or from a newer version."""
+
+
+class BudgetError(HwnasError):
+    """A budget that no network meets, or that the delivered file missed; the message names the nearest point."""
+
+    exit_code = 3
+
+
+class TargetUnavailable(HwnasError):
+    """An engine or device that cannot be used here; the message says how to get it."""
+
+    exit_code = 4
+
+
+class UnknownLayer(HwnasError):
+    """A cost table that lacks a layer.
+
+    Args:
+        layer: the key that was asked for.
+        table: the table's name.
+        known: the table's keys; the nearest is named.
+    """
+
+    exit_code = 2
+
+    def __init__(self, layer: str, table: str, known: Iterable[str]) -> None:
+        near = difflib.get_close_matches(layer, list(known), n=1, cutoff=0.0)
+        hint = f"; the nearest entry is {near[0]!r}" if near else ""
+        super().__init__(f"latency table {table!r} has no entry for layer {layer!r}{hint}")
+
+
+class EvaluationFailed(HwnasError):
+    """One architecture could not be evaluated; the message gives the reason."""
+
+
+class RunError(HwnasError):
+    """A run directory that cannot be continued: other settings, a newer format, or in use."""
+
+    exit_code = 2

@@ -1,0 +1,168 @@
+"""What the rooms expect of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture, Option
+from hwnas.core.choices import ChoiceSpace
+from hwnas.core.cost import Cost, CostTerms
+from hwnas.core.layers import LayerSpec
+from hwnas.core.network import NetworkSpec
+from hwnas.core.primitives import Shape
+
+
+class SearchSpace(Protocol):
+    """A family of networks: choices, and what each architecture means."""
+
+    @property
+    def input_shape(self) -> Shape:
+        """(channels, height, width) of the images."""
+        ...
+
+    @property
+    def choices(self) -> ChoiceSpace:
+        """The decisions."""
+        ...
+
+    def decode(self, arch: Architecture) -> NetworkSpec:
+        """The network that an architecture stands for.
+
+        Raises:
+            InputError: the architecture belongs to another space or version.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in a path-level supernet.
+
+    Args:
+        position: the node's name in decoded networks.
+        choice: the choice that decides it; several slots may share one.
+        options: the layer of each option; every option reads and writes the same shapes.
+    """
+
+    position: str
+    choice: str
+    options: Mapping[Option, LayerSpec]
+
+
+@runtime_checkable
+class PathSpace(SearchSpace, Protocol):
+    """A space whose networks are chains of nodes, each fixed or decided by one choice."""
+
+    def chain(self) -> tuple[Slot | tuple[str, LayerSpec], ...]:
+        """Every place in order: a Slot where a choice decides, (name, layer) where nothing is searched."""
+        ...
+
+
+class CostModel(Protocol):
+    """Predicts or counts what a network costs."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of every value, for example "ms"."""
+        ...
+
+    def cost(self, network: NetworkSpec) -> Cost:
+        """The cost of one network.
+
+        Raises:
+            UnknownLayer: the model knows no such layer; names layer, table and nearest entry.
+        """
+        ...
+
+
+class AdditiveCostModel(CostModel, Protocol):
+    """A cost model that is a sum over choices: what Proxyless-G differentiates."""
+
+    def terms(self, space: PathSpace) -> CostTerms:
+        """Plain floats with constant + Σ by_choice[choice][option] equal to cost(decode(arch))."""
+        ...
+
+
+class Runner(Protocol):
+    """One loaded network, ready to run."""
+
+    def __call__(self) -> None:
+        """Runs the network once on a fixed input; returns when the result is there."""
+        ...
+
+
+class Engine(Protocol):
+    """Runs networks on a target."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Engine, version, precision, threads: what a latency depends on besides the machine."""
+        ...
+
+    def load(self, model: bytes, input_shape: Shape) -> Runner:
+        """Prepares a model (ONNX bytes) for running at batch 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a loop after `step` steps: arrays by name, and plain JSON values."""
+
+    step: int
+    arrays: Mapping[str, np.ndarray]
+    state: Mapping[str, Any]
+
+
+class Checkpoints(Protocol):
+    """Where a loop keeps its state."""
+
+    def latest(self) -> Checkpoint | None:
+        """The newest whole checkpoint, or None at the start."""
+        ...
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keeps a checkpoint; returns when it is durable."""
+        ...
+
+
+class Progress(Protocol):
+    """Where a long job says how far it is."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage of `total` steps begins."""
+        ...
+
+    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
+        """`done` steps of the stage are finished; `facts` are figures worth showing."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One sentence for the reader."""
+        ...
+
+
+class Silence:
+    """A Progress that says nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+
+class NoCheckpoints:
+    """Checkpoints for loops that need not survive: nothing is kept."""
+
+    def latest(self) -> Checkpoint | None:
+        """None."""
+        return None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Nothing."""

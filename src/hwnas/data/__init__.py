@@ -1,0 +1,1 @@
+"""Images and their three splits: train, search, test."""

@@ -1,0 +1,1 @@
+"""How good is an architecture? One evaluator per file."""

@@ -1,0 +1,1 @@
+"""What networks are written to: ONNX bytes and stand-alone PyTorch source; no torch."""

@@ -1,0 +1,1 @@
+"""How fast is a network? Engines, timing, latency models; no torch."""

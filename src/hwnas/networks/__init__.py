@@ -1,0 +1,1 @@
+"""Published and fixed networks as data; no torch."""

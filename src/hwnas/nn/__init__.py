@@ -1,0 +1,1 @@
+"""Torch modules: built networks and supernets."""

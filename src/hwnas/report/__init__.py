@@ -1,0 +1,1 @@
+"""Reads run directories; writes HTML and tables; no torch."""

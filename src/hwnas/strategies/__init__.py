@@ -1,0 +1,1 @@
+"""One published search system per file, its loop visible."""

@@ -1,0 +1,1 @@
+"""Weight updates only: recipes, schedules, averaging, batch-norm recalibration."""
