@@ -101,6 +101,25 @@ class ChoiceSpace:
         """An architecture with every live choice drawn uniformly."""
         return self._fill({}, rng)
 
+    def sample_spread(self, rng: np.random.Generator, skip: Option = "zero") -> Architecture:
+        """An architecture from a distribution drawn anew, so that costs spread far wider than under `sample`.
+
+        One skip probability U(0, 0.7) and one Dirichlet(0.5) over the other options hold for all choices of the draw.
+        Uniform sampling in a deep space gives networks of nearly equal cost, on which no cost model can be judged.
+        """
+        others = sorted({option for choice in self.choices for option in choice.options if option != skip}, key=str)
+        shares = dict(zip(others, rng.dirichlet(np.full(len(others), 0.5)) + 1e-9, strict=True))
+        skip_probability = rng.uniform(0.0, 0.7)
+        drawn: dict[str, Option] = {}
+        for choice in self.choices:
+            rest = [option for option in choice.options if option != skip]
+            if skip in choice.options and (not rest or rng.random() < skip_probability):
+                drawn[choice.name] = skip
+            else:
+                weights = np.asarray([shares[option] for option in rest])
+                drawn[choice.name] = rest[int(rng.choice(len(rest), p=weights / weights.sum()))]
+        return self._fill(drawn, rng)
+
     def mutate(self, arch: Architecture, rng: np.random.Generator, rate: float = 0.1) -> Architecture:
         """Redraws each live choice with probability `rate`, at least one; the result differs where it can."""
         options = dict(self.canonical(arch).choices)
