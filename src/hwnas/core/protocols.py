@@ -61,6 +61,10 @@ class PathSpace(SearchSpace, Protocol):
         """Every place in order: a Slot where a choice decides, (name, layer) where nothing is searched."""
         ...
 
+    def uniform_architectures(self) -> dict[str, Architecture]:
+        """The fixed networks that a person would try first, by description: one operation and depth throughout."""
+        ...
+
 
 class CostModel(Protocol):
     """Predicts or counts what a network costs."""
@@ -106,6 +110,10 @@ class Engine(Protocol):
         """Prepares a model (ONNX bytes) for running at batch 1."""
         ...
 
+    def predict(self, model: bytes, images_BCHW: np.ndarray) -> np.ndarray:
+        """The class scores (images, classes) that a model gives float32 images, one at a time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -143,6 +151,10 @@ class Progress(Protocol):
         """One sentence for the reader."""
         ...
 
+    def record(self, line: Mapping[str, Any]) -> None:
+        """One row of figures to keep; a row with the same "stage" and "step" replaces the one before."""
+        ...
+
 
 class Silence:
     """A Progress that says nothing."""
@@ -154,6 +166,9 @@ class Silence:
         """Nothing."""
 
     def say(self, text: str) -> None:
+        """Nothing."""
+
+    def record(self, line: Mapping[str, Any]) -> None:
         """Nothing."""
 
 

@@ -95,12 +95,17 @@ class ProxylessSpace:
                 nodes.append(Node(*place))
         return NetworkSpec(self.input_shape, tuple(nodes))
 
-    def uniform(self, option: Option, depth: int) -> Architecture:
-        """The fixed network with one operation everywhere and at most `depth` layers a stage (at least the first)."""
+    def uniform_architectures(self) -> dict[str, Architecture]:
+        """The fixed networks of the space: one operation everywhere, at most so many layers a stage."""
+        depths = range(1, max(self.stage_layers) + 1)
+        operations = [option for option in self.choices.choices[0].options if option != "zero"]
+        return {f"{option}, depth {d}": self._uniform(option, d) for option in operations for d in depths}
+
+    def _uniform(self, option: Option, depth: int) -> Architecture:
         options: dict[str, Option] = {}
         for choice in self.choices.choices:
             block = int(choice.name.rsplit("block", 1)[1])
-            options[choice.name] = "zero" if block >= max(depth, 1) and "zero" in choice.options else option
+            options[choice.name] = "zero" if block >= depth and "zero" in choice.options else option
         return self.choices.architecture(options)
 
     def _scaled(self, channels: int) -> int:
@@ -127,7 +132,7 @@ _IMAGENET = ProxylessSpace(
     stage_strides=(2, 2, 2, 1, 2, 1),
     head_channels=1280,
 )
-# Last maps: 28 -> 14 -> 14, 7, 4 and 32 -> 16 -> 16, 8, 4: at least 4×4, below which depthwise training is slow on CPUs.
+# Last maps: 28 -> 14 -> 14, 7, 4 and 32 -> 16 -> 16, 8, 4; below 4×4 depthwise training is slow on CPUs.
 _SMALL = replace(
     _IMAGENET,
     name="proxyless-small@1",

@@ -1,0 +1,43 @@
+"""Parts that several layers lower to."""
+
+from __future__ import annotations
+
+from hwnas.core.errors import InputError
+from hwnas.core.primitives import Activation, BatchNorm, Conv, GlobalPool, GraphWriter, Mul
+
+
+def map_inputs(graph: GraphWriter, name: str, inputs: tuple[str, ...], count: int = 1) -> tuple[str, ...]:
+    """The values that a layer reads.
+
+    Raises:
+        InputError: they are not `count` values of shape (channels, height, width).
+    """
+    shapes = [graph.shape(value) for value in inputs]
+    if len(inputs) != count or any(len(shape) != 3 for shape in shapes):
+        raise InputError(f"layer {name!r} reads {count} value(s) of shape (channels, height, width), not {shapes}")
+    return inputs
+
+
+def conv_bn(
+    graph: GraphWriter, name: str, value: str, channels: int, kernel: int, *, stride: int = 1, groups: int = 1,
+    dilation: int = 1, activation: str | None = None, eps: float = 1e-5,
+) -> str:  # fmt: skip
+    """Convolution with "same" padding, batch-norm and an activation, written as name.conv, name.bn, name.act."""
+    padding, before = dilation * (kernel - 1) // 2, graph.shape(value)[0]
+    if groups < 1 or before % groups or channels % groups:
+        raise InputError(f"layer {name!r}: {before} and {channels} channels do not divide into {groups} groups")
+    conv = Conv(before, channels, (kernel, kernel), stride, (padding, padding), dilation, groups)
+    value = graph.add(f"{name}.conv", conv, value)
+    value = graph.add(f"{name}.bn", BatchNorm(channels, eps), value)
+    return graph.add(f"{name}.act", Activation(activation), value) if activation else value
+
+
+def squeeze_excite(graph: GraphWriter, name: str, value: str, hidden: int, activation: str, gate: str) -> str:
+    """Squeeze-and-excitation with biased 1×1 convolutions (Hu et al. 2018)."""
+    channels = graph.shape(value)[0]
+    scale = graph.add(f"{name}.pool", GlobalPool(), value)
+    scale = graph.add(f"{name}.reduce", Conv(channels, hidden, (1, 1), bias=True), scale)
+    scale = graph.add(f"{name}.act", Activation(activation), scale)
+    scale = graph.add(f"{name}.expand", Conv(hidden, channels, (1, 1), bias=True), scale)
+    scale = graph.add(f"{name}.gate", Activation(gate), scale)
+    return graph.add(f"{name}.scale", Mul(), value, scale)

@@ -1,0 +1,106 @@
+"""ONNX Runtime on the CPU, f32, one image, a fixed number of threads."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+
+from hwnas.core.errors import EvaluationFailed, TargetUnavailable
+from hwnas.core.primitives import Shape
+from hwnas.core.protocols import Runner
+
+
+@final
+class OnnxRuntimeEngine:
+    """Runs ONNX files with ONNX Runtime's CPU provider.
+
+    Args:
+        threads: of one network, at least 1. Waiting threads sleep instead of spinning, so that they cost no CPU time.
+
+    Raises:
+        TargetUnavailable: the package onnxruntime is not installed.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        try:
+            import onnxruntime
+        except ImportError as reason:
+            raise TargetUnavailable(
+                f"target 'onnxruntime-f32' needs the package onnxruntime ({reason}): pip install onnxruntime"
+            ) from None
+        self._vendor: Any = onnxruntime
+        self._threads = threads
+
+    def fingerprint(self) -> dict[str, str]:
+        """Engine, version, precision and threads."""
+        return {
+            "engine": "onnxruntime",
+            "version": str(self._vendor.__version__),
+            "precision": "f32",
+            "threads": str(self._threads),
+        }
+
+    def load(self, model: bytes, input_shape: Shape) -> Runner:
+        """Prepares an ONNX file with one input of (1, *input_shape), f32.
+
+        Args:
+            model: the content of the file.
+            input_shape: (channels, height, width).
+
+        Raises:
+            EvaluationFailed: ONNX Runtime refuses the file; the message says why.
+        """
+        try:
+            session = self._vendor.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
+            return _BoundRun(session, self._vendor, input_shape)
+        except Exception as reason:  # the vendor's exceptions share no base class
+            raise EvaluationFailed(f"onnxruntime cannot run this file: {' '.join(str(reason).split())}") from reason
+
+    def predict(self, model: bytes, images_BCHW: np.ndarray) -> np.ndarray:
+        """Class scores of images, one call each, as on the device.
+
+        Args:
+            model: the content of the file.
+            images_BCHW: float32.
+
+        Returns:
+            Scores, float32, shape (images, classes).
+
+        Raises:
+            EvaluationFailed: ONNX Runtime refuses the file or the images; the message says why.
+        """
+        try:
+            session = self._vendor.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
+            name = session.get_inputs()[0].name
+            rows = [session.run(None, {name: images_BCHW[i : i + 1]})[0] for i in range(len(images_BCHW))]
+        except Exception as reason:  # the vendor's exceptions share no base class
+            raise EvaluationFailed(f"onnxruntime cannot run this file: {' '.join(str(reason).split())}") from reason
+        return np.concatenate(rows)
+
+    def _options(self) -> Any:
+        options = self._vendor.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = self._vendor.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3  # errors only: warnings would mix with the caller's messages
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+
+@final
+class _BoundRun:
+    """A session with its input and outputs bound once, so that a call copies nothing."""
+
+    def __init__(self, session: Any, vendor: Any, input_shape: Shape) -> None:
+        image = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+        self._session = session
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, vendor.OrtValue.ortvalue_from_numpy(image))
+        for output in session.get_outputs():
+            self._binding.bind_output(output.name)
+        self()
+
+    def __call__(self) -> None:
+        """Runs the network once."""
+        self._session.run_with_iobinding(self._binding)

@@ -1,0 +1,202 @@
+"""The latency model of one target: an additive price per layer, learnt from layers timed alone and whole networks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from hwnas.core.architecture import Option
+from hwnas.core.cost import Cost, CostTerms
+from hwnas.core.errors import FileFormatError, InputError, UnknownLayer
+from hwnas.core.network import LocatedLayer, NetworkSpec
+from hwnas.core.protocols import PathSpace
+from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
+from hwnas.hardware.layers import network_id, places, priced_layers
+from hwnas.hardware.quality import ModelQuality
+
+FORMAT = "hwnas-latency-model@1"
+
+
+@dataclass(frozen=True)
+class LatencyModel:
+    """Predicts the latency of a network on a target as a constant plus a price per layer.
+
+    Args:
+        target: name, for example "onnxruntime-f32".
+        target_id: of the target key; every prediction carries it as its provenance.
+        table: every layer timed alone, by `LocatedLayer.key`.
+        observations: the whole networks that it is fitted on.
+        held_out: ids of the networks that judge it; none of them is ever fitted.
+        quality: figures on the held-out networks at the time of profiling.
+
+    Raises:
+        InputError: a held-out network is among the observations.
+    """
+
+    target: str
+    target_id: str
+    table: Mapping[str, LayerTime]
+    observations: tuple[Observation, ...]
+    held_out: frozenset[str]
+    quality: ModelQuality | None = None
+    _calibration: Calibration = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for observation in self.observations:
+            if observation.network in self.held_out:
+                raise InputError(
+                    f"network {observation.network} is held out: it judges the latency model of {self.target!r} and "
+                    "can never be fitted; choose another network"
+                )
+            for key in observation.layers:
+                if key not in self.table:
+                    raise UnknownLayer(key, self.target, self.table)
+        object.__setattr__(self, "_calibration", calibrate(self.table, self.observations))
+
+    @property
+    def unit(self) -> str:
+        """Milliseconds."""
+        return "ms"
+
+    @property
+    def constant_ms(self) -> float:
+        """What every network costs besides its layers."""
+        return self._calibration.constant_ms
+
+    def price_ms(self, layer: LocatedLayer) -> float:
+        """What one layer costs inside a network.
+
+        Raises:
+            UnknownLayer: the table has no such layer; the nearest is named.
+        """
+        try:
+            return self._calibration.price_ms[layer.key]
+        except KeyError:
+            raise UnknownLayer(layer.key, self.target, self.table) from None
+
+    def cost(self, network: NetworkSpec) -> Cost:
+        """The predicted latency of one network.
+
+        Raises:
+            UnknownLayer: the table lacks one of its layers.
+        """
+        value = self.constant_ms + sum(self.price_ms(layer) for layer in priced_layers(network))
+        return Cost(value, self.unit, "model", self.target_id)
+
+    def terms(self, space: PathSpace) -> CostTerms:
+        """The same prediction as a sum over a space's choices; removed layers cost nothing.
+
+        Raises:
+            UnknownLayer: the table lacks one of the space's layers.
+        """
+        constant = self.constant_ms
+        by_choice: dict[str, dict[Option, float]] = {}
+        for place in places(space):
+            if place.choice is None:
+                constant += sum(self.price_ms(layer) for layer in place.priced.values())
+                continue
+            terms = by_choice.setdefault(place.choice, dict.fromkeys(place.layers, 0.0))
+            for option, layer in place.priced.items():
+                terms[option] += self.price_ms(layer)
+        return CostTerms(constant, by_choice)
+
+    def is_held_out(self, network: NetworkSpec) -> bool:
+        """Whether the network judges the model and so cannot be observed."""
+        return network_id(network) in self.held_out
+
+    def observed(self, network: NetworkSpec, measured_ms: float) -> LatencyModel:
+        """The model refitted with one more whole network.
+
+        Args:
+            network: not held out.
+            measured_ms: its measured latency, above zero.
+
+        Raises:
+            InputError: the network is held out, or the latency is not a positive number.
+            UnknownLayer: the table lacks one of its layers.
+        """
+        return self._with(observation(network, measured_ms))
+
+    def anchored(self, network: NetworkSpec, measured_ms: float) -> LatencyModel:
+        """The model refitted after a network missed its budget, and never again too low for that network.
+
+        Where the fit alone still predicts less than was measured, the whole model is scaled until it does not. So one
+        miss heals an error that all networks share, such as a processor that has become slower since profiling.
+
+        Args:
+            network: not held out.
+            measured_ms: its measured latency, above zero.
+
+        Raises:
+            InputError: the network is held out, or the latency is not a positive number.
+            UnknownLayer: the table lacks one of its layers.
+        """
+        return self._with(replace(observation(network, measured_ms), missed=True))
+
+    def _with(self, row: Observation) -> LatencyModel:
+        return LatencyModel(
+            self.target, self.target_id, self.table, (*self.observations, row), self.held_out, self.quality
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values; `from_json` is its inverse."""
+        return {
+            "format": FORMAT,
+            "target": self.target,
+            "target_id": self.target_id,
+            "layers": {key: asdict(row) for key, row in self.table.items()},
+            "observations": [{**asdict(row), "layers": dict(row.layers)} for row in self.observations],
+            "held_out": sorted(self.held_out),
+            "quality": self.quality.to_json() if self.quality else None,
+        }
+
+    @staticmethod
+    def from_json(data: Any) -> LatencyModel:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            FileFormatError: another format, or a field is missing or wrong; the message names it.
+            InputError: a held-out network is among the observations.
+        """
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
+            raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {found!r}")
+        try:
+            table = {
+                key: LayerTime(_positive(row["isolated_ms"]), int(row["edge_values"]))
+                for key, row in data["layers"].items()
+            }
+            observations = tuple(_observation(row) for row in data["observations"])
+            held_out = frozenset(str(name) for name in data["held_out"])
+            quality = None if data["quality"] is None else ModelQuality.from_json(data["quality"])
+            target, target_id = str(data["target"]), str(data["target_id"])
+        except (KeyError, TypeError, ValueError, AttributeError) as reason:
+            raise FileFormatError(f"latency model: a field is missing or wrong ({reason!r})") from None
+        return LatencyModel(target, target_id, table, observations, held_out, quality)
+
+
+def observation(network: NetworkSpec, measured_ms: float) -> Observation:
+    """A measured network as the calibration reads it.
+
+    Raises:
+        InputError: the latency is not a positive number.
+    """
+    try:
+        _positive(measured_ms)
+    except ValueError as reason:
+        raise InputError(f"a latency model learns from latencies in ms above zero: {reason}") from None
+    return Observation(network_id(network), Counter(layer.key for layer in priced_layers(network)), measured_ms)
+
+
+def _observation(row: Any) -> Observation:
+    layers = {str(key): int(count) for key, count in row["layers"].items()}
+    return Observation(str(row["network"]), layers, _positive(row["measured_ms"]), bool(row["missed"]))
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{value!r} is not above zero")
+    return float(value)

@@ -1,0 +1,86 @@
+"""Layers where they stand in a space or a network: what a latency table has entries for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from hwnas.core.architecture import Option
+from hwnas.core.errors import InputError
+from hwnas.core.layers import Zero, layer_to_json
+from hwnas.core.network import LocatedLayer, NetworkSpec, Node, located_layers
+from hwnas.core.protocols import PathSpace, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in a space's chain with every layer that can stand there.
+
+    Args:
+        choice: what decides the layer; None where nothing is searched.
+        layers: by option; a fixed place has the one option "".
+    """
+
+    choice: str | None
+    layers: Mapping[Option, LocatedLayer]
+
+    @property
+    def priced(self) -> dict[Option, LocatedLayer]:
+        """The layers that cost time: all but Zero."""
+        return {option: layer for option, layer in self.layers.items() if not isinstance(layer.layer, Zero)}
+
+
+def places(space: PathSpace) -> tuple[Place, ...]:
+    """Every place of a space in order, with the shapes that its layers read and write."""
+    chain = space.chain()
+    options = [dict(place.options) if isinstance(place, Slot) else {"": place[1]} for place in chain]
+    names = [place.position if isinstance(place, Slot) else place[0] for place in chain]
+    firsts = tuple(Node(name, next(iter(layers.values()))) for name, layers in zip(names, options, strict=True))
+    located = located_layers(NetworkSpec(space.input_shape, firsts))
+    return tuple(
+        Place(
+            place.choice if isinstance(place, Slot) else None,
+            {o: LocatedLayer(at.name, layer, at.input_shapes, at.output_shape) for o, layer in layers.items()},
+        )
+        for place, layers, at in zip(chain, options, located, strict=True)
+    )
+
+
+def priced_layers(network: NetworkSpec) -> tuple[LocatedLayer, ...]:
+    """A network's layers that cost time: all but Zero."""
+    return tuple(layer for layer in located_layers(network) if not isinstance(layer.layer, Zero))
+
+
+def alone(layer: LocatedLayer) -> NetworkSpec:
+    """The network that is one layer, so that it can be timed.
+
+    Raises:
+        InputError: the layer reads values of different shapes, for which one image cannot stand in.
+    """
+    if len(set(layer.input_shapes)) != 1:
+        raise InputError(f"layer {layer.name!r} reads values of different shapes and cannot be timed alone")
+    return NetworkSpec(layer.input_shapes[0], (Node("layer", layer.layer, ("input",) * len(layer.input_shapes)),))
+
+
+def edge_values(layer: LocatedLayer) -> int:
+    """How many values a layer reads and writes."""
+    return sum(prod(shape) for shape in layer.input_shapes) + prod(layer.output_shape)
+
+
+def network_id(network: NetworkSpec) -> str:
+    """Twelve hexadecimal digits that are equal exactly for networks that compute alike; names do not count."""
+    values = {"input": 0}
+    last, rows = 0, []
+    for node in network.nodes:
+        inputs = [values[name] for name in node.inputs] or [last]
+        if isinstance(node.layer, Zero):
+            last = inputs[0]
+        else:
+            rows.append([layer_to_json(node.layer), inputs])
+            last = len(rows)
+        values[node.name] = last
+    text = json.dumps([list(network.input_shape), rows], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

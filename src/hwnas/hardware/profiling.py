@@ -1,0 +1,171 @@
+"""Builds the latency model of a space on a target: table, calibration, and a verdict on networks it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from hwnas.core.counting import count
+from hwnas.core.errors import InputError
+from hwnas.core.network import LocatedLayer, NetworkSpec
+from hwnas.core.protocols import PathSpace, Progress, Silence
+from hwnas.core.seeds import rng_for, seed_for
+from hwnas.hardware.calibration import LayerTime
+from hwnas.hardware.latency_model import LatencyModel, observation
+from hwnas.hardware.layers import alone, edge_values, network_id, places
+from hwnas.hardware.model_files import untrained
+from hwnas.hardware.quality import Point, assess
+from hwnas.hardware.reference import REFERENCE, reference_ms
+from hwnas.hardware.sessions import Plan, Timer, WorkerTimer, default_rounds
+from hwnas.hardware.store import LayerLatency, Record, TargetStore
+from hwnas.hardware.targets import Target
+from hwnas.hardware.timing import Measurement, measure, run_sessions
+
+CALIBRATION = 10  # spread networks; more bring little, fewer leave the shared corrections unsure
+HELD_OUT = 12
+NETWORK_SESSIONS = 3
+LAYER_SESSIONS = 2
+
+
+def profile(
+    target: Target, space: PathSpace, store: TargetStore, *, seed: int = 0, calibration: int = CALIBRATION,
+    held_out: int = HELD_OUT, timer: Timer | None = None, progress: Progress | None = None,
+) -> LatencyModel:  # fmt: skip
+    """Builds and judges the latency model of a space on a target.
+
+    Args:
+        target: where; its input shape is the space's.
+        space: whose layers and networks are measured.
+        store: keeps the layers' latencies, so that later profiles on the same target key measure only new layers.
+        seed: draws the networks.
+        calibration: how many whole networks it is fitted on, at least 2.
+        held_out: how many it is judged on, at least 2; drawn first, stored in the model, excluded from every fit.
+        timer: runs the sessions; None for worker processes.
+        progress: told about every session.
+
+    Raises:
+        InputError: the space has too few different networks.
+        EvaluationFailed: a session crashed or hung.
+        TargetUnavailable: the engine is not installed.
+    """
+    timer, progress = timer or WorkerTimer(), progress or Silence()
+    judges, fitted = draw_networks(space, held_out, calibration, seed)
+    model = build(target, space, store, fitted, judges, seed=seed, timer=timer, progress=progress)
+    return judge(model, target, store, fitted, judges, seed=seed, timer=timer, progress=progress)
+
+
+def draw_networks(
+    space: PathSpace, held_out: int, calibration: int, seed: int
+) -> tuple[tuple[NetworkSpec, ...], tuple[NetworkSpec, ...]]:
+    """The held-out networks, drawn first, and the calibration networks; all different as networks, names aside.
+
+    Args:
+        space: drawn from with `sample_spread`: on networks of nearly equal latency no model can be fitted or judged.
+        held_out: at least 2.
+        calibration: at least 2.
+        seed: equal seeds draw equal networks; how many are drawn for calibration does not change the held-out ones.
+
+    Raises:
+        InputError: the space has too few different networks.
+    """
+    if held_out < 2 or calibration < 2:
+        raise InputError(f"a profile needs 2 held-out and 2 calibration networks, not {held_out} and {calibration}")
+    seen: set[str] = set()
+    drawn: dict[str, tuple[NetworkSpec, ...]] = {}
+    for purpose, wanted in (("held-out", held_out), ("calibration", calibration)):
+        rng = rng_for(seed, "latency model", purpose)
+        networks: list[NetworkSpec] = []
+        for _ in range(100 * wanted):
+            network = space.decode(space.choices.sample_spread(rng))
+            if network_id(network) not in seen:
+                seen.add(network_id(network))
+                networks.append(network)
+            if len(networks) == wanted:
+                break
+        if len(networks) < wanted:
+            raise InputError(
+                f"space {space.choices.name!r} has too few different networks for {held_out} held-out and "
+                f"{calibration} calibration networks: ask for fewer"
+            )
+        drawn[purpose] = tuple(networks)
+    return drawn["held-out"], drawn["calibration"]
+
+
+def build(
+    target: Target, space: PathSpace, store: TargetStore, fitted: Sequence[NetworkSpec],
+    judges: Sequence[NetworkSpec], *, seed: int, timer: Timer, progress: Progress,
+) -> LatencyModel:  # fmt: skip
+    """The model from the table and the calibration networks; of the judges it learns only that they are held out."""
+    table = layer_table(target, space, store, seed=seed, timer=timer, progress=progress)
+    measured = _measure(target, fitted, store, "calibration", seed, timer, progress)
+    observations = tuple(observation(n, m.median_ms) for n, m in zip(fitted, measured, strict=True))
+    return LatencyModel(target.name, target.key.id, table, observations, frozenset(map(network_id, judges)))
+
+
+def judge(
+    model: LatencyModel, target: Target, store: TargetStore, fitted: Sequence[NetworkSpec],
+    judges: Sequence[NetworkSpec], *, seed: int, timer: Timer, progress: Progress,
+) -> LatencyModel:  # fmt: skip
+    """The same model with its figures on the held-out networks, measured now; nothing of it is fitted to them."""
+    truth = _measure(target, judges, store, "held-out", seed, timer, progress)
+    points = [
+        Point(model.cost(network).value, measurement.median_ms, count(network).macs)
+        for network, measurement in zip(judges, truth, strict=True)
+    ]
+    calibration = [(count(n).macs, row.measured_ms) for n, row in zip(fitted, model.observations, strict=True)]
+    return replace(model, quality=assess(points, [measurement.sessions_ms for measurement in truth], calibration))
+
+
+def layer_table(
+    target: Target, space: PathSpace, store: TargetStore, *, seed: int, timer: Timer, progress: Progress
+) -> dict[str, LayerTime]:
+    """Every layer of a space timed alone; those in the store are taken from there, the others measured and stored.
+
+    Args:
+        target: where.
+        space: whose layers.
+        store: keeps them under the target key.
+        seed: of the orders in which layers are timed.
+        timer: runs the sessions.
+        progress: told about every session.
+    """
+    if tuple(space.input_shape) != target.key.input_shape:
+        raise InputError(f"the target was opened for images of {target.key.input_shape}, not {space.input_shape}")
+    layers = {layer.key: layer for place in places(space) for layer in place.priced.values()}
+    yardstick_ms = reference_ms(target, store, timer, progress)
+    known = store.read(target).layers
+    missing = {key: layer for key, layer in layers.items() if key not in known}
+    if missing:
+        new = _time_layers(target, missing, yardstick_ms, seed, timer, progress)
+
+        def with_new(record: Record) -> Record:
+            return replace(record, layers={**record.layers, **new})
+
+        known = store.update(target, with_new).layers
+    return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
+
+
+def _time_layers(
+    target: Target, layers: dict[str, LocatedLayer], yardstick_ms: float, seed: int, timer: Timer, progress: Progress
+) -> dict[str, LayerLatency]:
+    files = {key: untrained(alone(layer)) for key, layer in layers.items()}
+    # Half the rounds of a network: the calibration forgives a layer's error, and there are many layers.
+    plan = Plan(max(10, default_rounds(target.key.input_shape) // 2), seed_for(seed, "layers"))
+    taken = run_sessions(target, files, plan, LAYER_SESSIONS, timer, progress, stage="measure layers")
+    samples = {
+        key: tuple(yardstick_ms * session.ratio(key, REFERENCE, target) for session in taken[key]) for key in layers
+    }
+    return {key: LayerLatency(median(values), values) for key, values in samples.items()}
+
+
+def _measure(
+    target: Target, networks: Sequence[NetworkSpec], store: TargetStore, role: str, seed: int, timer: Timer,
+    progress: Progress,
+) -> list[Measurement]:  # fmt: skip
+    models = {f"{role} {index}": untrained(network).content for index, network in enumerate(networks)}
+    measured = measure(
+        target, models, store, sessions=NETWORK_SESSIONS, seed=seed_for(seed, role), timer=timer, progress=progress,
+        stage=f"measure {role} networks",
+    )  # fmt: skip
+    return [measured[name] for name in models]

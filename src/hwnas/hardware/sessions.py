@@ -1,0 +1,169 @@
+"""One measuring session: what is timed, how, and the raw samples that come back.
+
+The part that really runs networks is a Timer. `WorkerTimer` starts a process of its own for every session; whatever
+needs known latencies passes another Timer in.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol, final
+
+from hwnas.core.errors import EvaluationFailed, TargetUnavailable
+from hwnas.core.primitives import Shape
+from hwnas.hardware.model_files import ModelFile
+from hwnas.hardware.targets import Target
+
+WORKER = (sys.executable, "-m", "hwnas.hardware.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one session samples.
+
+    Args:
+        rounds: in each, every model is timed once, in an order drawn anew.
+        seed: of the orders.
+        sample_ms: one sample is as many calls in a row as last this long, in ms. Clocks and caches need about 1.5 ms.
+        warm_up_calls: before anything is timed; the first call costs up to 1.6 times the later ones.
+        unstable_above: a round whose wall time is more than this many times its CPU time was disturbed.
+    """
+
+    rounds: int
+    seed: int
+    sample_ms: float = 1.5
+    warm_up_calls: int = 3
+    unstable_above: float = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Milliseconds per call of one model, one value per kept round."""
+
+    cpu_ms: tuple[float, ...]
+    wall_ms: tuple[float, ...]
+
+    def on(self, target: Target) -> tuple[float, ...]:
+        """The clock that counts: process CPU time for one thread, wall time for more."""
+        return self.cpu_ms if target.key.threads == 1 else self.wall_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The raw samples of one session.
+
+    Args:
+        samples: by model name.
+        unstable: kept rounds that were disturbed.
+        repeated: disturbed rounds that were thrown away and repeated.
+    """
+
+    samples: Mapping[str, Samples]
+    unstable: int
+    repeated: int
+
+    def ratio(self, name: str, reference: str, target: Target) -> float:
+        """Median over rounds of a model's time by the reference's time in the same round.
+
+        Slow drift (other processes, clock frequency) moves both alike and cancels; a median of times would keep it.
+        """
+        own, fixed = self.samples[name].on(target), self.samples[reference].on(target)
+        return median(a / b for a, b in zip(own, fixed, strict=True))
+
+
+def default_rounds(input_shape: Shape) -> int:
+    """Rounds of one session: 50 for images up to 48 pixels, 15 from 160 on; short runs scatter more.
+
+    Source: own measurements of the retest spread, 50 rounds at 32 pixels and 8 to 15 at 224.
+    """
+    return round(max(15.0, min(50.0, 50 * 48 / max(input_shape[1:]))))
+
+
+class Timer(Protocol):
+    """Runs one session."""
+
+    def time_session(self, target: Target, models: Mapping[str, ModelFile], plan: Plan) -> Session:
+        """Times every model in every round.
+
+        Raises:
+            EvaluationFailed: the session crashed, hung, or a file cannot be run.
+            TargetUnavailable: the engine is not installed.
+        """
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WorkerTimer:
+    """Runs each session in a process of its own, pinned to one core where the system allows.
+
+    Args:
+        timeout_s: a session that lasts longer is stopped.
+        command: starts the worker.
+    """
+
+    timeout_s: float = 600.0
+    command: tuple[str, ...] = WORKER
+
+    def time_session(self, target: Target, models: Mapping[str, ModelFile], plan: Plan) -> Session:
+        """Times every model in every round."""
+        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
+            files = []
+            for index, (name, model) in enumerate(models.items()):
+                path = Path(folder) / f"{index}.onnx"
+                path.write_bytes(model.content)
+                files.append({"name": name, "path": str(path), "input_shape": list(model.input_shape)})
+            request = {
+                "target": target.name,
+                "threads": target.key.threads,
+                "models": files,
+                "rounds": plan.rounds,
+                "seed": plan.seed,
+                "sample_ms": plan.sample_ms,
+                "warm_up_calls": plan.warm_up_calls,
+                "unstable_above": plan.unstable_above,
+            }
+            answer = self._answer(target, json.dumps(request))
+        return _session(answer, tuple(models), target)
+
+    def _answer(self, target: Target, request: str) -> Any:
+        try:
+            done = subprocess.run(
+                self.command, input=request, capture_output=True, text=True, timeout=self.timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise EvaluationFailed(
+                f"measuring on {target.name!r} did not end within {self.timeout_s:g} s and was stopped: "
+                "is the machine overloaded, or a network far too large?"
+            ) from None
+        if done.returncode != 0:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            last = lines[-1] if lines else "it said nothing"
+            raise EvaluationFailed(f"measuring on {target.name!r} ended with status {done.returncode}: {last}")
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError as reason:
+            raise EvaluationFailed(f"measuring on {target.name!r} gave an answer that is no JSON: {reason}") from None
+
+
+def _session(answer: Any, names: tuple[str, ...], target: Target) -> Session:
+    """The worker's answer as a value; its own errors are raised here under their own names."""
+    try:
+        if "error" in answer:
+            kinds = {"TargetUnavailable": TargetUnavailable}
+            raise kinds.get(answer["kind"], EvaluationFailed)(answer["error"])
+        samples = {
+            name: Samples(tuple(map(float, row["cpu_ms"])), tuple(map(float, row["wall_ms"])))
+            for name, row in answer["samples"].items()
+        }
+        session = Session({name: samples[name] for name in names}, int(answer["unstable"]), int(answer["repeated"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as reason:
+        raise EvaluationFailed(f"measuring on {target.name!r} gave an incomplete answer: {reason!r}") from None
+    return session

@@ -1,0 +1,210 @@
+"""What is known about each target: the reference's latency and the layers timed so far, a JSON file per target key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from hwnas.core.errors import FileFormatError, InputError
+from hwnas.hardware.targets import Target
+
+FORMAT = "hwnas-target@1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference network's long-run median on a target.
+
+    Args:
+        ms: median over sessions of the median over rounds, in ms.
+        sessions: how many processes it comes from.
+        rounds: in each.
+    """
+
+    ms: float
+    sessions: int
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLatency:
+    """One layer timed alone.
+
+    Args:
+        ms: median over sessions.
+        samples: each session's value in ms.
+    """
+
+    ms: float
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything stored about one target key.
+
+    Args:
+        reference: None before the first measurement.
+        layers: by `LocatedLayer.key`.
+        note: one sentence worth telling, for example that a damaged file was set aside; empty if there is none.
+    """
+
+    reference: Reference | None = None
+    layers: Mapping[str, LayerLatency] = field(default_factory=dict)
+    note: str = ""
+
+
+@final
+class TargetStore:
+    """A directory with one file per target key.
+
+    A file is written whole or not at all, and carries a checksum: a damaged one is set aside, never used.
+
+    Args:
+        directory: None for $HWNAS_CACHE, or ~/.cache/hwnas without it.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None:
+        cache = os.environ.get("HWNAS_CACHE")
+        self.directory = directory or (Path(cache) if cache else Path.home() / ".cache" / "hwnas")
+
+    def read(self, target: Target) -> Record:
+        """What is stored for exactly this target key; an empty record, with a note where one helps, if nothing is.
+
+        Raises:
+            FileFormatError: the file was written by a newer hwnas.
+        """
+        path = self._path(target)
+        try:
+            content = _verified(path)
+            if content["key"] != target.key.to_json():
+                raise ValueError("it belongs to another target")
+            return _record(content)
+        except FileNotFoundError:
+            return Record(note=self._other_keys(target))
+        except OSError as reason:
+            raise InputError(f"{path} cannot be read: {reason.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as reason:
+            aside = path.with_suffix(".damaged")
+            path.replace(aside)
+            return Record(note=f"{path} was damaged ({reason}); it was set aside as {aside.name} and is measured anew")
+
+    def update(self, target: Target, change: Callable[[Record], Record]) -> Record:
+        """Replaces the stored record by `change(record)`, safe against other processes doing the same.
+
+        Args:
+            target: whose record.
+            change: gets the record as it is now and returns the new one.
+
+        Raises:
+            InputError: the directory cannot be written.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with _locked(self.directory / "lock"):
+                record = change(self.read(target))
+                _write(self._path(target), _text(target, record))
+        except OSError as reason:
+            raise InputError(
+                f"latencies cannot be stored in {self.directory} ({reason.strerror}): "
+                "set HWNAS_CACHE to a directory that can be written"
+            ) from None
+        return record
+
+    def _path(self, target: Target) -> Path:
+        return self.directory / f"{target.key.id}.json"
+
+    def _other_keys(self, target: Target) -> str:
+        """A sentence if this target was measured before under another key, for example another engine version."""
+        for path in sorted(self.directory.glob("*.json")):
+            try:
+                content = _verified(path)
+                key = content["key"]
+                same = content["target"] == target.name and key["input_shape"] == list(target.key.input_shape)
+            except (OSError, ValueError, KeyError, TypeError, FileFormatError):
+                continue
+            if same:
+                differences = ", ".join(target.key.differs_in(key))
+                return f"{target.name} was measured before, but with {differences}; it is measured anew"
+        return ""
+
+
+def _verified(path: Path) -> dict[str, Any]:
+    """The content of a stored file; ValueError, KeyError or TypeError if it is damaged."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if data["format"] != FORMAT:
+        raise FileFormatError(
+            f"{path} is in format {data['format']!r}, this hwnas reads {FORMAT!r}: use the hwnas that wrote it, "
+            "or set HWNAS_CACHE to another directory"
+        )
+    content: dict[str, Any] = data["content"]
+    if data["sha256"] != _checksum(content):
+        raise ValueError("its checksum is wrong")
+    return content
+
+
+def _record(content: Mapping[str, Any]) -> Record:
+    reference = content["reference"]
+    layers = {
+        key: LayerLatency(_positive(row["ms"]), tuple(map(_positive, row["samples"])))
+        for key, row in content["layers"].items()
+    }
+    if reference is None:
+        return Record(None, layers)
+    return Record(Reference(_positive(reference["ms"]), int(reference["sessions"]), int(reference["rounds"])), layers)
+
+
+def _positive(value: Any) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{value!r} is no latency")
+    return float(value)
+
+
+def _text(target: Target, record: Record) -> str:
+    reference = record.reference
+    content = {
+        "target": target.name,
+        "key": target.key.to_json(),
+        "reference": reference and {"ms": reference.ms, "sessions": reference.sessions, "rounds": reference.rounds},
+        "layers": {key: {"ms": row.ms, "samples": list(row.samples)} for key, row in record.layers.items()},
+    }
+    return json.dumps({"format": FORMAT, "sha256": _checksum(content), "content": content}, indent=1)
+
+
+def _checksum(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes beside, makes it durable, and renames: a reader sees the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a lock file where the system has such locks; elsewhere the last writer wins."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,120 @@
+"""The measuring process: `python -m hwnas.hardware.worker`, one JSON request on stdin, raw samples on stdout.
+
+It has a process of its own so that nothing else shares its CPU clock, its caches' history or its crash.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from hwnas.core.errors import EvaluationFailed, HwnasError
+from hwnas.core.protocols import Runner
+from hwnas.hardware.engines import open_engine
+
+NS_PER_MS = 1e6
+
+
+def main() -> int:
+    """Answers the request on stdin."""
+    answers = _stdout_for_answers_only()
+    request = json.load(sys.stdin)
+    _pin(request["threads"])
+    try:
+        answer = _answer(request)
+    except HwnasError as reason:
+        answer = {"error": str(reason), "kind": type(reason).__name__}
+    json.dump(answer, answers)
+    answers.flush()
+    return 0
+
+
+def _stdout_for_answers_only() -> TextIO:
+    """Keeps stdout for the answer: whatever an engine prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _pin(threads: int) -> None:
+    """Stays on as many cores as the target has threads, so that caches stay warm; not every system allows it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Loads every model, runs the rounds, and says what one call of each took in each."""
+    runners = _load(request)
+    calls = [_calls_per_sample(runner, request["warm_up_calls"], request["sample_ms"]) for runner in runners]
+    kept, unstable, repeated = _rounds(request, runners, calls)
+    per_call_ms = np.stack(kept) / np.asarray(calls)[:, None] / NS_PER_MS  # (rounds, models, clocks)
+    return {
+        "samples": {
+            model["name"]: {"cpu_ms": per_call_ms[:, index, 0].tolist(), "wall_ms": per_call_ms[:, index, 1].tolist()}
+            for index, model in enumerate(request["models"])
+        },
+        "unstable": unstable,
+        "repeated": repeated,
+    }
+
+
+def _load(request: dict[str, Any]) -> list[Runner]:
+    engine = open_engine(request["target"])
+    runners = []
+    for model in request["models"]:
+        try:
+            runners.append(engine.load(Path(model["path"]).read_bytes(), tuple(model["input_shape"])))
+        except EvaluationFailed as reason:
+            raise EvaluationFailed(f"{model['name']}: {reason}") from reason
+    return runners
+
+
+def _calls_per_sample(runner: Runner, warm_up_calls: int, sample_ms: float) -> int:
+    """How many calls in a row last at least `sample_ms`; fixed for the session."""
+    for _ in range(warm_up_calls):
+        runner()
+    cpu_ns, _ = _time(runner, 3)
+    return max(1, math.ceil(sample_ms * NS_PER_MS / max(cpu_ns / 3, 1.0)))
+
+
+def _rounds(request: dict[str, Any], runners: list[Runner], calls: list[int]) -> tuple[list[np.ndarray], int, int]:
+    """Times every model once a round; returns rounds of (models, clocks) in ns, how many unstable, how many repeated.
+
+    A disturbed round is repeated, up to half as many again as were asked for; after that it is kept and counted.
+    """
+    rng = np.random.default_rng(request["seed"])
+    repeats_left = request["rounds"] // 2
+    kept: list[np.ndarray] = []
+    unstable = repeated = 0
+    while len(kept) < request["rounds"]:
+        taken = np.zeros((len(runners), 2))
+        for index in rng.permutation(len(runners)):
+            taken[index] = _time(runners[index], calls[index])
+        cpu_ns, wall_ns = taken.sum(axis=0)
+        disturbed = request["threads"] == 1 and wall_ns > request["unstable_above"] * cpu_ns
+        if disturbed and repeats_left:
+            repeats_left -= 1
+            repeated += 1
+        else:
+            kept.append(taken)
+            unstable += disturbed
+    return kept, int(unstable), repeated
+
+
+def _time(runner: Runner, calls: int) -> tuple[int, int]:
+    """CPU time of this process and wall time of some calls in a row, in ns."""
+    wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+    for _ in range(calls):
+        runner()
+    return time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The sections on the run: how the search decided, the network it found, the compute, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwnas.report import charts, drawing, wording
+from hwnas.report.reading import Entry, mapping, number, numbers, rows, text
+
+View = dict[str, Any]
+MOST_CLASSES = 40  # names of classes that are listed
+MOST_FACTS = 60
+
+
+def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searched: Entry | None) -> View:
+    """Curves over the steps of the search, the last gates, and the search in figures."""
+    lines = [row for row in metrics if text(row.get("stage")).split("/")[0] == "search"]
+    lines = [row for row in lines if number(row.get("step")) is not None]
+    budget = mapping(result.get("budget"))
+    limit, planned = number(budget.get("latency_ms")), number(budget.get("planned_ms"))
+    marks = [] if limit is None else [(limit, f"budget {wording.limit(limit)}")]
+    if planned is not None and planned != limit:
+        marks = [(planned, f"aim {wording.limit(planned)}")]
+    curves = [
+        charts.curve_chart("entropy", "Mean entropy of the gates, nats", _curve(lines, "entropy")),
+        charts.curve_chart("expected", "Expected latency, ms", _curve(lines, "expected_ms"), marks),
+        charts.curve_chart("cross-entropy", "Cross-entropy of the sampled paths, nats", _curve(lines, "ce")),
+    ]
+    gated = [row for row in lines if mapping(row.get("gates"))]
+    view: View = {
+        "curves": [chart for chart in curves if chart],
+        "strip": drawing.gate_strip(gated, searched.choices if searched else {}),
+        "facts": _search_facts(mapping(result.get("search"))),
+    }
+    return {**view, "shown": any(view.values())}
+
+
+def network(result: Mapping[str, Any], searched: Entry | None) -> View:
+    """The drawing of the delivered network and the table beside it."""
+    blocks = drawing.blocks_of(result)
+    table = [
+        {
+            "name": block.name,
+            "says": block.says,
+            "params": wording.short_count(block.params),
+            "macs": wording.short_count(block.macs),
+            "latency": wording.milliseconds(block.latency_ms),
+            "share": wording.percent(block.share),
+        }
+        for block in blocks
+    ]
+    return {
+        "blocks": table,
+        "drawing": drawing.network_drawing(blocks),
+        "scale": drawing.heat_scale(),
+        "lead": _network_lead(blocks, searched),
+    }
+
+
+def compute(result: Mapping[str, Any]) -> View:
+    """Where the CPU-seconds went."""
+    known = [
+        (text(row.get("stage")), number(row.get("cpu_seconds")), number(row.get("wall_seconds")))
+        for row in rows(result.get("compute"))
+    ]
+    total = sum(cpu or 0.0 for _, cpu, _ in known)
+    table = [
+        {
+            "stage": stage,
+            "cpu": wording.seconds(cpu),
+            "wall": wording.seconds(wall),
+            "share": wording.percent(cpu / total, 0) if cpu is not None and total else "",
+            "bar": charts.share_bar(cpu / total) if cpu is not None and total else "",
+        }
+        for stage, cpu, wall in known
+    ]
+    elapsed = sum(wall or 0.0 for _, _, wall in known)
+    return {"table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed)}
+
+
+def provenance(result: Mapping[str, Any]) -> list[View]:
+    """Named lists of facts: data, target, versions."""
+    target = mapping(result.get("target"))
+    groups: list[tuple[str, list[tuple[str, str]]]] = [
+        ("Data", _data_facts(mapping(result.get("data")))),
+        ("Target", [(key, text(target.get(key))) for key in ("name", "id")] + _flat(mapping(target.get("key")))),
+        ("Made with", [(key, text(result.get(key))) for key in ("hwnas", "space", "seed")]
+                      + _flat(mapping(result.get("environment")))),
+    ]  # fmt: skip
+    views = [{"heading": heading, "facts": [fact for fact in facts if fact[1]]} for heading, facts in groups]
+    return [view for view in views if view["facts"]]
+
+
+def _network_lead(blocks: Sequence[drawing.Block], searched: Entry | None) -> str:
+    shares = [(block.share, block) for block in blocks if block.share is not None]
+    lead = ""
+    if shares:
+        share, most = max(shares, key=lambda pair: pair[0])
+        lead = f"Most of the time, {wording.percent(share, 0)}, goes into {most.name} ({most.says})."
+    removed = [choice for choice, option in searched.choices.items() if option == "zero"] if searched else []
+    if removed:
+        total = len(searched.choices) if searched else 0
+        lead += f" The search left out {len(removed)} of {total} searched layers: {', '.join(removed[:20])}."
+    return lead.strip()
+
+
+def _data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = data.get("class_names")
+    classes = [text(name) for name in names] if isinstance(names, list) else []
+    splits = [(split, number(data.get(split))) for split in ("train", "search", "test")]
+    more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+    return [
+        ("name", text(data.get("name"))),
+        ("images", ", ".join(f"{wording.count(images)} {split}" for split, images in splits if images is not None)),
+        ("one image", "×".join(f"{size:g}" for size in numbers(data.get("input_shape")))),
+        (f"{len(classes)} classes", ", ".join(classes[:MOST_CLASSES]) + more),
+        ("fingerprint", text(data.get("fingerprint"))),
+    ]
+
+
+def _search_facts(search: Mapping[str, Any]) -> list[tuple[str, str]]:
+    derived = text(search.get("derived"))
+    entropy = number(search.get("final_entropy"))
+    facts = [
+        ("strategy", text(search.get("strategy"))),
+        ("latency term", text(search.get("loss"))),
+        ("taken from the gates by", {"argmax": "likeliest options", "sample": "sampling"}.get(derived, derived)),
+        ("why this one", text(search.get("reason"))),
+        ("weight steps", wording.count(number(search.get("weight_steps")))),
+        ("architecture steps", wording.count(number(search.get("architecture_steps")))),
+        ("images seen", wording.count(number(search.get("images_seen")))),
+        ("final mean entropy", "" if entropy is None else f"{wording.decimals(entropy, 2)}\u00a0nats"),
+        ("final expected latency", wording.milliseconds(number(search.get("expected_ms")))),
+    ]
+    return [(name, value) for name, value in facts if value and value != wording.MISSING]
+
+
+def _curve(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    found = [(number(row.get("step")), number(row.get(key))) for row in lines]
+    return [(step, value) for step, value in found if step is not None and value is not None]
+
+
+def _flat(data: Mapping[str, Any], before: str = "", depth: int = 0) -> list[tuple[str, str]]:
+    """An object's values by dotted name."""
+    found: list[tuple[str, str]] = []
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{before}{name}.", depth + 1) if depth < 2 else []
+        elif isinstance(value, list):
+            found.append((before + name, ", ".join(str(item) for item in value[:20])))
+        elif value is not None:
+            found.append((before + name, str(value)))
+    return found[:MOST_FACTS]

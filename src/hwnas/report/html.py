@@ -1,0 +1,109 @@
+"""Lays the report and the comparison of several runs out as one self-contained HTML page each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hwnas.report import answer, charts, course, summary, timing, wording
+from hwnas.report.reading import clean, entries, mapping, number, rows, text
+
+
+def render_report(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], *, title: str | None = None) -> str:
+    """The report of one run: HTML that loads nothing and runs nothing.
+
+    Args:
+        result: the content of result.json; any part may be missing and is then left out. It is not trusted.
+        metrics: the lines of metrics.jsonl, in order; may be empty.
+        title: of the page; by default the data's name and the target's.
+
+    Returns:
+        The page; equal input gives equal text.
+    """
+    data, lines = clean(mapping(result)), clean(rows(metrics))
+    found = entries(data)
+    searched = found[0] if found and mapping(data.get("network")) else None
+    budget_ms = number(mapping(data.get("budget")).get("latency_ms"))
+    delivered = searched.architecture_id if searched else ""
+    plots = [
+        charts.accuracy_chart(found, budget_ms),
+        charts.candidates_chart(rows(data.get("candidates")), budget_ms, delivered),
+    ]
+    views = {
+        "answer": answer.answer(data, searched),
+        "earned": answer.earned(data, found),
+        "plots": [chart for chart in plots if chart],
+        "prediction": timing.prediction(data, searched),
+        "gates": course.gates(data, lines, searched),
+        "network": course.network(data, searched),
+        "compute": course.compute(data),
+        "provenance": course.provenance(data),
+    }
+    return _page(
+        "report.html.j2",
+        clean(title) if title else _title(data),
+        **views,
+        contents=_contents(views),
+        created=wording.moment(data.get("created")),
+        command=text(data.get("command")),
+        version=text(data.get("hwnas")),
+    )
+
+
+def render_summary(results: Sequence[Mapping[str, Any]], *, title: str | None = None) -> str:
+    """Several runs side by side: HTML that loads nothing and runs nothing.
+
+    Args:
+        results: the contents of their result.json, in the order of the rows. They are not trusted.
+        title: of the page.
+
+    Returns:
+        The page; equal input gives equal text.
+    """
+    view = summary.summary([clean(mapping(result)) for result in results])
+    return _page("summary.html.j2", clean(title) if title else f"{len(results)} runs side by side", **view)
+
+
+def _title(data: Mapping[str, Any]) -> str:
+    name, target = text(mapping(data.get("data")).get("name")), text(mapping(data.get("target")).get("name"))
+    return " on ".join(part for part in (name, target) if part) or "A run of hwnas"
+
+
+def _contents(views: Mapping[str, Any]) -> list[tuple[str, str]]:
+    known = [
+        ("earned", "Did it earn its time?", views["earned"]["table"]),
+        ("plots", "Accuracy and latency", views["plots"]),
+        ("prediction", "Predicted against measured", views["prediction"]["shown"]),
+        ("gates", "How the search decided", views["gates"]["shown"]),
+        ("network", "The network", views["network"]["blocks"]),
+        ("again", "Compute and how to repeat", True),
+    ]
+    return [(anchor, words) for anchor, words, shown in known if shown]
+
+
+def _page(template: str, title: str, **views: Any) -> str:
+    style, digest = _style()
+    page = _environment().get_template(template)
+    return page.render(title=title, style=Markup(style), style_hash=digest, **views)  # noqa: S704 - our own file
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader("hwnas.report", "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _style() -> tuple[str, str]:
+    """The style sheet, and its hash for the content security policy: no other style can take effect."""
+    environment = _environment()
+    loader = environment.loader
+    style = loader.get_source(environment, "style.css")[0] if loader else ""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return style, f"sha256-{digest}"

@@ -1,0 +1,102 @@
+"""The section on latency: the model against the clock, the rounds of the closed loop, and how the file was timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwnas.report import charts, wording
+from hwnas.report.reading import Entry, mapping, number, numbers, rows, text
+
+View = dict[str, Any]
+SMALL_USE = 0.75  # below this share of the budget the report says why the rest was left
+
+
+def prediction(result: Mapping[str, Any], searched: Entry | None) -> View:
+    """Everything that the section shows; `shown` is False where there is nothing."""
+    model = mapping(result.get("latency_model"))
+    held_out = rows(model.get("points"))
+    view: View = {
+        "chart": charts.prediction_chart(held_out),
+        "rounds": [_round_row(row) for row in rows(result.get("rounds"))],
+        "table": _model_table(model),
+        "lead": _model_lead(model, len(held_out)),
+        "timing": _timing(searched) if searched else [],
+        "slack": _slack(result, searched),
+        "reason": text(mapping(result.get("search")).get("reason")),
+    }
+    return {**view, "shown": any(view[key] for key in ("chart", "rounds", "table", "timing", "slack"))}
+
+
+def _slack(result: Mapping[str, Any], searched: Entry | None) -> str:
+    budget_ms = number(mapping(result.get("budget")).get("latency_ms"))
+    if searched is None or searched.latency_ms is None or not budget_ms or searched.latency_ms >= SMALL_USE * budget_ms:
+        return ""
+    return f"The delivered network uses only {wording.percent(searched.latency_ms / budget_ms, 0)} of the budget."
+
+
+def _model_table(model: Mapping[str, Any]) -> list[View]:
+    kinds = [
+        ("latency model", "mape_percent", "kendall_tau", "bias_percent", "r2"),
+        ("counting MACs", "macs_mape_percent", "macs_kendall_tau", "", ""),
+        ("measuring again", "retest_cv_percent", "retest_tau", "", ""),
+    ]
+    views = []
+    for name, *keys in kinds:
+        error, tau, bias, r2 = (number(model.get(key)) for key in keys)
+        if error is None and tau is None:
+            continue
+        view = {
+            "name": name,
+            "error": wording.MISSING if error is None else f"{wording.decimals(error, 1)}\u00a0%",
+            "tau": wording.MISSING if tau is None else wording.decimals(tau, 2),
+            "bias": wording.MISSING if bias is None else wording.signed(bias, 1, "\u00a0%"),
+            "r2": wording.MISSING if r2 is None else wording.decimals(r2, 2),
+        }
+        views.append(view)
+    return views
+
+
+def _model_lead(model: Mapping[str, Any], held_out: int) -> str:
+    error, counted = number(model.get("mape_percent")), number(model.get("macs_mape_percent"))
+    if error is None:
+        return ""
+    networks = f"{held_out} networks" if held_out else "networks"
+    lead = (
+        f"On {networks} that it never saw, the latency model was off by {wording.decimals(error, 1)}\u00a0% on average"
+    )
+    if counted is not None:
+        than = "worse than" if error > counted else "against"
+        lead += f", {than} the {wording.decimals(counted, 1)}\u00a0% of counting MACs"
+    calibrated = number(model.get("calibration_networks"))
+    made = "" if calibrated is None else f" It was calibrated on {wording.count(calibrated)} whole networks."
+    return f"{lead}.{made}"
+
+
+def _round_row(row: Mapping[str, Any]) -> View:
+    return {
+        "what": text(row.get("what")),
+        "architecture": text(row.get("architecture_id")),
+        "predicted": wording.milliseconds(number(row.get("predicted_ms"))),
+        "measured": wording.milliseconds(number(row.get("measured_ms"))),
+        "upper": wording.milliseconds(number(row.get("upper_ms"))),
+        "inside": row.get("inside") if isinstance(row.get("inside"), bool) else None,
+    }
+
+
+def _timing(searched: Entry) -> list[tuple[str, str]]:
+    latency = mapping(searched.data.get("latency"))
+    if searched.latency_ms is None:
+        return []
+    interval = wording.milliseconds_interval(searched.latency_interval_ms, searched.latency_ms)
+    rounds, unstable = wording.count(number(latency.get("rounds"))), number(latency.get("unstable"))
+    facts = [
+        ("predicted", wording.milliseconds(searched.predicted_ms)),
+        ("measured", f"{wording.milliseconds(searched.latency_ms)} ({interval})" if interval else ""),
+        ("each session", " · ".join(wording.significant(value) for value in numbers(latency.get("sessions_ms")))),
+        ("wall clock p50", wording.milliseconds(number(latency.get("wall_p50_ms")))),
+        ("wall clock p90", wording.milliseconds(number(latency.get("wall_p90_ms")))),
+        ("rounds", rounds if unstable is None else f"{rounds}, {wording.count(unstable)} unstable and repeated"),
+        ("sha256", text(latency.get("file_sha256"))),
+    ]
+    return [(name, value) for name, value in facts if value and value != wording.MISSING]

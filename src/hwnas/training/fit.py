@@ -1,0 +1,150 @@
+"""Training one network alone: the loop, its checkpoints, and batch-norm recalibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from hwnas.core.errors import EvaluationFailed
+from hwnas.core.protocols import Checkpoint, Checkpoints, Progress
+from hwnas.data.images import ImageData
+from hwnas.data.stream import training_batches
+from hwnas.training.device import TrainingDevice
+from hwnas.training.recipe import Recipe, Schedule
+from hwnas.training.state import load_module, load_optimizer, module_arrays, optimizer_arrays
+
+CHECKPOINT_EVERY = 200  # steps
+REPORT_EVERY = 20  # steps
+
+
+def train(
+    network: nn.Module, data: ImageData, recipe: Recipe, *, steps: int, seed: int, purpose: str,
+    device: TrainingDevice, checkpoints: Checkpoints, progress: Progress,
+) -> nn.Module:  # fmt: skip
+    """Trains a network and returns the average of its weights over the last steps, in eval mode.
+
+    Args:
+        network: trained in place.
+        data: its train split is used.
+        recipe: how.
+        steps: number of weight updates.
+        seed: of the run.
+        purpose: names this training; seeds, checkpoints and progress go by it.
+        device: where it runs.
+        checkpoints: where the loop keeps its state; a training that was cut off goes on from there.
+        progress: told how far it is.
+
+    Raises:
+        EvaluationFailed: the loss is not a number any more.
+    """
+    device.place(network)
+    schedule = Schedule(network, recipe, steps)
+    average = _WeightAverage(network, recipe.average_decay(steps))
+    start = 0
+    if (saved := checkpoints.latest()) is not None:
+        load_module("network", network, saved.arrays)
+        load_module("average", average.network, saved.arrays)
+        load_optimizer("optimizer", schedule.optimizer, saved.arrays)
+        start = saved.step
+    progress.stage(purpose, steps)
+    network.train()
+    batches = training_batches(
+        data, data.train, recipe.batch_size, seed=seed, purpose=purpose, start=start, stop=steps, device=device.torch
+    )
+    for step, (images, labels) in enumerate(batches, start=start):
+        loss = weight_step(network, images, labels, schedule.at(step), recipe, device)
+        average.update(network, step)
+        done = step + 1
+        if done % REPORT_EVERY == 0 or done == steps:
+            value = finite(loss, purpose, done)
+            progress.advance(done, {"loss": value})
+            progress.record({"stage": purpose, "step": done, "loss": value})
+        if done % CHECKPOINT_EVERY == 0 or done == steps:
+            arrays = {**module_arrays("network", network), **module_arrays("average", average.network)}
+            arrays |= optimizer_arrays("optimizer", schedule.optimizer)
+            checkpoints.save(Checkpoint(done, arrays, {}))
+    return average.network.eval()
+
+
+def weight_step(
+    forward: Callable[[Tensor], Tensor], images_BCHW: Tensor, labels: Tensor, optimizer: Optimizer, recipe: Recipe,
+    device: TrainingDevice,
+) -> Tensor:  # fmt: skip
+    """One update of every weight that `forward` used; the others keep no gradient, so nothing moves them.
+
+    Returns:
+        The loss before the update, a scalar that still lives on the device.
+    """
+    with device.precision():
+        loss = functional.cross_entropy(forward(images_BCHW), labels, label_smoothing=recipe.label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]
+    used = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    torch.nn.utils.clip_grad_norm_(used, recipe.clip_norm)
+    optimizer.step()
+    # None, not zero: with zeros momentum and weight decay would go on moving paths that were not sampled.
+    for parameter in used:
+        parameter.grad = None
+    return loss.detach()
+
+
+def finite(loss: Tensor, purpose: str, step: int) -> float:
+    """The loss as a float.
+
+    Raises:
+        EvaluationFailed: it is infinite or not a number.
+    """
+    value = float(loss)
+    if not math.isfinite(value):
+        raise EvaluationFailed(f"{purpose}: the loss is {value} at step {step}; try a lower learning rate (--lr)")
+    return value
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, data: ImageData, *, images: int, device: TrainingDevice) -> None:
+    """Replaces every batch-norm's running statistics by their average over training images.
+
+    Weights cut out of a supernet need this before they are used in eval mode: the shared running statistics belong
+    to no path.
+
+    Args:
+        network: changed in place; left in eval mode.
+        data: its train split is used, unaugmented.
+        images: how many.
+        device: where it runs.
+    """
+    batch_size = min(250, len(data.train))
+    batches = max(1, images // batch_size)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    device.place(network).train()
+    stream = training_batches(
+        data, data.train, batch_size, seed=0, purpose="recalibrate", start=0, stop=batches, device=device.torch,
+        augmented=False,
+    )  # fmt: skip
+    for index, (batch, _) in enumerate(stream):
+        for norm in norms:
+            norm.momentum = 1.0 / (index + 1)  # the plain mean over the batches so far
+        network(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+class _WeightAverage:
+    """An exponential moving average of a network's weights and statistics (timm's ModelEmaV3, warmed up)."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        from timm.utils import ModelEmaV3
+
+        self._average = ModelEmaV3(network, decay=decay, use_warmup=True, warmup_power=0.9) if decay else None
+        self.network: nn.Module = self._average.module if self._average else network
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Takes in the weights after a step."""
+        if self._average:
+            self._average.update(network, step=step)
