@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import sys
 import tempfile
 import time
@@ -17,15 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwnas.core.errors import HwnasError
+from hwnas.core.protocols import Silence
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.model_files import ModelFile
-from hwnas.hardware.profiling import build, draw_networks, judge
+from hwnas.hardware.profiling import CALIBRATION, build, draw_networks, judge
 from hwnas.hardware.sessions import Plan, Session, WorkerTimer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, open_target
 from hwnas.spaces.proxyless import proxyless_space
 
-CALIBRATION, HELD_OUT = 10, 40
+HELD_OUT = 40
 
 
 @dataclass
@@ -38,28 +41,13 @@ class TimedTimer:
     workers: WorkerTimer = field(default_factory=WorkerTimer)
 
     def time_session(self, target: Target, models: Mapping[str, ModelFile], plan: Plan) -> Session:
+        """One worker session."""
         start = time.perf_counter()
         session = self.workers.time_session(target, models, plan)
         self.seconds += time.perf_counter() - start
         self.sessions += 1
         self.unstable += session.unstable + session.repeated
         return session
-
-
-class Lines:
-    """Progress as lines on stderr."""
-
-    def stage(self, name: str, total: int) -> None:
-        print(f"{name}: {total} sessions", file=sys.stderr)
-
-    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
-        print(f"  {done} {dict(facts)}", file=sys.stderr)
-
-    def say(self, text: str) -> None:
-        print(text, file=sys.stderr)
-
-    def record(self, line: Mapping[str, object]) -> None:
-        pass
 
 
 def run(space_name: str, resolution: int, target_name: str, seed: int) -> dict[str, object]:
@@ -70,9 +58,10 @@ def run(space_name: str, resolution: int, target_name: str, seed: int) -> dict[s
     profiling, truth = TimedTimer(), TimedTimer()
     with tempfile.TemporaryDirectory() as folder:
         store = TargetStore(Path(folder))  # an empty one: everything is measured, and counts
-        model = build(target, space, store, fitted, judges, seed=seed, timer=profiling, progress=Lines())
-        model = judge(model, target, store, fitted, judges, seed=seed, timer=truth, progress=Lines())
+        model = build(target, space, store, fitted, judges, seed=seed, timer=profiling, progress=Silence())
+        model = judge(model, target, store, fitted, judges, seed=seed, timer=truth, progress=Silence())
     return {
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "space": space.name,
         "resolution": resolution,
         "target": target.name,

@@ -36,12 +36,12 @@ class NasnetCell:
     reduction: bool = False
 
     def __post_init__(self) -> None:
-        states = 2
         for index, block in enumerate(self.blocks):
-            if [type(item) for item in block] != [int, str, int, str] or not {block[0], block[2]} <= {*range(states)}:
+            shaped = isinstance(block, tuple) and [type(item) for item in block] == [int, str, int, str]
+            if not shaped or not {block[0], block[2]} <= {*range(2 + index)}:
                 raise InputError(f"NASNet block {index} must be (state, op, state, op) of earlier states, not {block}")
-            states += 1
-        if not self.blocks or not self.concat or not {*self.concat} <= {*range(states)}:
+        states = 2 + len(self.blocks)
+        if not self.blocks or not self.concat or not all(type(s) is int and 0 <= s < states for s in self.concat):
             raise InputError(f"a NASNet cell needs blocks, and concat of states 0 to {states - 1}, not {self.concat}")
 
     def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:

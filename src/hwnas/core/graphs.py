@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwnas.core.errors import InputError
 from hwnas.core.primitives import Graph, Operation, Shape, buffer_shapes, parameter_shapes
+
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,22 @@ def reader_counts(graph: Graph) -> dict[str, int]:
             counts[value] += 1
     counts[graph.output] += 1
     return counts
+
+
+def check_names(graph: Graph) -> None:
+    """Checks that operations can be parts of a torch module and of Python source.
+
+    Raises:
+        InputError: a name is not made of letters, digits, _ and dots, or it has a part that torch keeps for itself.
+    """
+    for operation in graph.operations:
+        parts = operation.name.split(".")
+        if not all(_PART.fullmatch(part) for part in parts) or "training" in parts:
+            raise InputError(
+                f"the name {operation.name!r} cannot stand in a module or in Python source: the parts of a node's name "
+                "begin with a letter, consist of a-z, A-Z, 0-9 and _, and are not 'training'; for example "
+                "'stage1.block0'"
+            )
 
 
 def array_shapes(graph: Graph) -> dict[str, Shape]:

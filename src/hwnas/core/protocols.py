@@ -14,6 +14,7 @@ from hwnas.core.cost import Cost, CostTerms
 from hwnas.core.layers import LayerSpec
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
+from hwnas.core.trial import Quality
 
 
 class SearchSpace(Protocol):
@@ -88,6 +89,18 @@ class AdditiveCostModel(CostModel, Protocol):
 
     def terms(self, space: PathSpace) -> CostTerms:
         """Plain floats with constant + Σ by_choice[choice][option] equal to cost(decode(arch))."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Says how good an architecture is."""
+
+    def evaluate(self, arch: Architecture) -> Quality:
+        """The quality of one architecture.
+
+        Raises:
+            EvaluationFailed: it could not be evaluated; the message gives the reason.
+        """
         ...
 
 

@@ -92,11 +92,11 @@ def _affine(images_BCHW: torch.Tensor, generator: torch.Generator) -> torch.Tens
     radians = (2 * angle - 1) * math.radians(MAX_ROTATION_DEGREES)
     zoom = SCALE_RANGE[0] + (SCALE_RANGE[1] - SCALE_RANGE[0]) * scale
     cosine, sine = torch.cos(radians) / zoom, torch.sin(radians) / zoom
-    # grid_sample counts each side from -1 to 1, so an eighth of a side is a quarter, and sines need the aspect ratio.
-    most = 2 / SHIFT_SHARE
-    top = torch.stack([cosine, -sine * height / width, (2 * right - 1) * most], dim=1)
-    bottom = torch.stack([sine * width / height, cosine, (2 * down - 1) * most], dim=1)
-    theta = torch.stack([top, bottom], dim=1).to(images_BCHW.device)
+    # grid_sample counts each side from -1 to 1: an eighth of it is a quarter there, and sines need the aspect ratio.
+    linear = torch.stack([cosine, -sine * height / width, sine * width / height, cosine], dim=1).view(count, 2, 2)
+    shift = (torch.stack([right, down], dim=1)[:, :, None] * 2 - 1) * (2 / SHIFT_SHARE)
+    # It asks where each pixel comes from, so the shift has to be undone before the rotation.
+    theta = torch.cat([linear, linear @ -shift], dim=2).to(images_BCHW.device)
     grid = F.affine_grid(theta, list(images_BCHW.shape), align_corners=False)
     pixels = images_BCHW.to(torch.float32, memory_format=torch.channels_last)
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -21,7 +21,7 @@ class SharedWeights:
     Rank by loss: on under-trained weights it orders networks better than accuracy at every number of images.
 
     Args:
-        supernet: the shared weights.
+        supernet: the shared weights; trained, they do not change any more.
         data: its search split is scored.
         device: where it runs.
         images: at most this many images an architecture, in batches of 250.
@@ -32,14 +32,20 @@ class SharedWeights:
         self._data = data
         self._device = device
         self.images = min(images, len(data.search))
+        self._known: dict[Architecture, Quality] = {}
 
-    @torch.no_grad()
     def evaluate(self, arch: Architecture) -> Quality:
-        """Loss and accuracy of one architecture.
+        """Loss and accuracy of one architecture; the same one is computed once.
 
         Raises:
             EvaluationFailed: the loss is not a number.
         """
+        if arch not in self._known:
+            self._known[arch] = self._score(arch)
+        return self._known[arch]
+
+    @torch.no_grad()
+    def _score(self, arch: Architecture) -> Quality:
         self._supernet.train()  # batch statistics; the running ones, which nothing reads, move along
         total, right = torch.zeros(()), 0
         for images, labels in evaluation_batches(

@@ -7,14 +7,13 @@ or as text that `repr` has quoted.
 from __future__ import annotations
 
 import keyword
-import re
 import textwrap
 from collections import Counter
 from dataclasses import fields
 from typing import Any, assert_never
 
 from hwnas.core.errors import InputError
-from hwnas.core.graphs import Step, reader_counts, schedule
+from hwnas.core.graphs import Step, check_names, reader_counts, schedule
 from hwnas.core.network import NetworkSpec, Node, lower
 from hwnas.core.primitives import (
     Activation,
@@ -36,7 +35,6 @@ from hwnas.core.primitives import (
 )
 from hwnas.formats.source_text import FOOTER, HEADER, SHUFFLE
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # What nn.Module has attributes of: a part of such a name is written part["type"], since part.type is something else.
 TAKEN_BY_TORCH = frozenset(
     """
@@ -64,7 +62,7 @@ def to_source(network: NetworkSpec) -> str:
     """The network as the text of network.py: a class `Network`, `load(path)` for weights.safetensors, a main program.
 
     Args:
-        network: its node names are dotted identifiers.
+        network: the parts of its node names are identifiers that begin with a letter.
 
     Returns:
         Python source that imports torch and the standard library only; the class's state_dict keys are the names of
@@ -74,12 +72,7 @@ def to_source(network: NetworkSpec) -> str:
         InputError: a node's name is not a dotted identifier, or one name lies inside another.
     """
     graph = lower(network)
-    for name in [*(node.name for node in network.nodes), *(operation.name for operation in graph.operations)]:
-        if not all(_IDENTIFIER.fullmatch(part) for part in name.split(".")):
-            raise InputError(
-                f"node name {name!r} cannot stand in Python source: use letters, digits, _ and dots, for example "
-                "'stage1.block0'"
-            )
+    check_names(graph)
     shuffles = any(isinstance(operation.primitive, Shuffle) for operation in graph.operations)
     footer = FOOTER.replace("INPUT_SHAPE", ", ".join(str(size) for size in network.input_shape))
     parts = [HEADER, *([SHUFFLE] if shuffles else []), _network_class(network, graph), footer]
@@ -257,7 +250,7 @@ def _path(name: str) -> str:
 
 
 def _plain(part: str) -> bool:
-    return not (keyword.iskeyword(part) or part in TAKEN_BY_TORCH or part.startswith("_"))
+    return not (keyword.iskeyword(part) or part in TAKEN_BY_TORCH)
 
 
 def _variable(slot: int) -> str:

@@ -6,7 +6,7 @@ and out again) and misses what it pays there (caches filled by its neighbours). 
     latency = constant + Σ over layers of price
     price   = scale · isolated + overhead + per_value · values read and written + deviation · isolated
 
-with Gaussian priors: scale near 1, the rest near 0, one deviation per layer with a spread of 15 %. Ten whole networks
+with Gaussian priors: scale near 1, the rest near 0, one deviation per layer with a spread of 8 %. About ten networks
 fix the shared unknowns; each further network measured teaches the deviations of its layers.
 """
 
@@ -22,7 +22,7 @@ SCALE_SD = 0.5  # isolated sums lie 0.6 to 1.2 times a network's latency
 CONSTANT_SD = 0.3  # of the mean latency
 OVERHEAD_SD = 0.2  # of the median isolated layer
 PER_VALUE_SD = 0.2  # of the isolated sum by the values it moves
-DEVIATION_SD = 0.15
+DEVIATION_SD = 0.08  # of a layer, beyond what the shared unknowns explain
 
 
 @dataclass(frozen=True, slots=True)

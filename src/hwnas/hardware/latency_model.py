@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from hwnas.core.errors import FileFormatError, InputError, UnknownLayer
 from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace
 from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
+from hwnas.hardware.fields import positive, text, whole
 from hwnas.hardware.layers import network_id, places, priced_layers
 from hwnas.hardware.quality import ModelQuality
 
@@ -166,13 +166,13 @@ class LatencyModel:
             raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {found!r}")
         try:
             table = {
-                key: LayerTime(_positive(row["isolated_ms"]), int(row["edge_values"]))
+                key: LayerTime(positive(row["isolated_ms"]), whole(row["edge_values"]))
                 for key, row in data["layers"].items()
             }
             observations = tuple(_observation(row) for row in data["observations"])
-            held_out = frozenset(str(name) for name in data["held_out"])
+            held_out = frozenset(text(name) for name in data["held_out"])
             quality = None if data["quality"] is None else ModelQuality.from_json(data["quality"])
-            target, target_id = str(data["target"]), str(data["target_id"])
+            target, target_id = text(data["target"]), text(data["target_id"])
         except (KeyError, TypeError, ValueError, AttributeError) as reason:
             raise FileFormatError(f"latency model: a field is missing or wrong ({reason!r})") from None
         return LatencyModel(target, target_id, table, observations, held_out, quality)
@@ -185,18 +185,13 @@ def observation(network: NetworkSpec, measured_ms: float) -> Observation:
         InputError: the latency is not a positive number.
     """
     try:
-        _positive(measured_ms)
+        positive(measured_ms)
     except ValueError as reason:
         raise InputError(f"a latency model learns from latencies in ms above zero: {reason}") from None
-    return Observation(network_id(network), Counter(layer.key for layer in priced_layers(network)), measured_ms)
+    layers = Counter(layer.key for layer in priced_layers(network))
+    return Observation(network_id(network), dict(layers), measured_ms)
 
 
 def _observation(row: Any) -> Observation:
-    layers = {str(key): int(count) for key, count in row["layers"].items()}
-    return Observation(str(row["network"]), layers, _positive(row["measured_ms"]), bool(row["missed"]))
-
-
-def _positive(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{value!r} is not above zero")
-    return float(value)
+    layers = {text(key): whole(count) for key, count in row["layers"].items()}
+    return Observation(text(row["network"]), layers, positive(row["measured_ms"]), row["missed"] is True)

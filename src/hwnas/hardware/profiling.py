@@ -18,11 +18,11 @@ from hwnas.hardware.model_files import untrained
 from hwnas.hardware.quality import Point, assess
 from hwnas.hardware.reference import REFERENCE, reference_ms
 from hwnas.hardware.sessions import Plan, Timer, WorkerTimer, default_rounds
-from hwnas.hardware.store import LayerLatency, Record, TargetStore
+from hwnas.hardware.store import LayerLatency, TargetStore
 from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure, run_sessions
 
-CALIBRATION = 10  # spread networks; more bring little, fewer leave the shared corrections unsure
+CALIBRATION = 12  # spread networks; fewer leave the shared corrections unsure, more bring little
 HELD_OUT = 12
 NETWORK_SESSIONS = 3
 LAYER_SESSIONS = 2
@@ -137,12 +137,7 @@ def layer_table(
     known = store.read(target).layers
     missing = {key: layer for key, layer in layers.items() if key not in known}
     if missing:
-        new = _time_layers(target, missing, yardstick_ms, seed, timer, progress)
-
-        def with_new(record: Record) -> Record:
-            return replace(record, layers={**record.layers, **new})
-
-        known = store.update(target, with_new).layers
+        known = store.add_layers(target, _time_layers(target, missing, yardstick_ms, seed, timer, progress))
     return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
 
 

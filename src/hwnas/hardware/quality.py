@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.errors import FileFormatError
+from hwnas.hardware.fields import number, positive, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ class ModelQuality:
             FileFormatError: a field is missing or wrong.
         """
         try:
-            rows = [(row["predicted_ms"], row["measured_ms"], row["macs"]) for row in data["points"]]
             figures = [field.name for field in fields(ModelQuality) if field.type == "float"]
             return ModelQuality(
-                **{name: float(data[name]) for name in figures},
-                calibration_networks=int(data["calibration_networks"]),
-                points=tuple(Point(float(predicted), float(measured), int(macs)) for predicted, measured, macs in rows),
+                **{name: number(data[name]) for name in figures},
+                calibration_networks=whole(data["calibration_networks"]),
+                points=tuple(
+                    Point(number(row["predicted_ms"]), positive(row["measured_ms"]), whole(row["macs"]))
+                    for row in data["points"]
+                ),
             )
         except (KeyError, TypeError, ValueError) as reason:
             raise FileFormatError(f"latency model: field 'quality' is damaged ({reason!r})") from None

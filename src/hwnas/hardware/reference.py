@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 
 from hwnas.core.layers import Classifier, ConvBnAct, MBConv
@@ -12,7 +11,7 @@ from hwnas.core.protocols import Progress
 from hwnas.core.seeds import seed_for
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.sessions import Plan, Timer, default_rounds
-from hwnas.hardware.store import Record, Reference, TargetStore
+from hwnas.hardware.store import Reference, TargetStore
 from hwnas.hardware.targets import Target
 
 REFERENCE = "reference network"
@@ -58,14 +57,9 @@ def reference_ms(target: Target, store: TargetStore, timer: Timer, progress: Pro
     record = store.read(target)
     if record.note:
         progress.say(record.note)
-    if record.reference is None:
-        measured = _measure_reference(target, timer, progress)
-
-        def keep_the_first(now: Record) -> Record:
-            return now if now.reference is not None else replace(now, reference=measured)
-
-        record = store.update(target, keep_the_first)
-    return (record.reference or measured).ms
+    if record.reference is not None:
+        return record.reference.ms
+    return store.keep_reference(target, _measure_reference(target, timer, progress)).ms
 
 
 def _measure_reference(target: Target, timer: Timer, progress: Progress) -> Reference:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 from hwnas.core.errors import FileFormatError, InputError
+from hwnas.hardware.fields import numbers, positive, whole
 from hwnas.hardware.targets import Target
 
 FORMAT = "hwnas-target@1"
@@ -97,27 +97,43 @@ class TargetStore:
             path.replace(aside)
             return Record(note=f"{path} was damaged ({reason}); it was set aside as {aside.name} and is measured anew")
 
-    def update(self, target: Target, change: Callable[[Record], Record]) -> Record:
-        """Replaces the stored record by `change(record)`, safe against other processes doing the same.
-
-        Args:
-            target: whose record.
-            change: gets the record as it is now and returns the new one.
+    def keep_reference(self, target: Target, reference: Reference) -> Reference:
+        """Stores the reference's latency unless one is there already, and returns the one that is stored.
 
         Raises:
             InputError: the directory cannot be written.
         """
+        with self._writing():
+            record = self.read(target)
+            if record.reference is not None:
+                return record.reference
+            _write(self._path(target), _text(target, replace(record, reference=reference)))
+        return reference
+
+    def add_layers(self, target: Target, layers: Mapping[str, LayerLatency]) -> Mapping[str, LayerLatency]:
+        """Stores the latencies of layers beside those that are there, and returns all.
+
+        Raises:
+            InputError: the directory cannot be written.
+        """
+        with self._writing():
+            record = self.read(target)
+            record = replace(record, layers={**record.layers, **layers})
+            _write(self._path(target), _text(target, record))
+        return record.layers
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keeps other processes from writing; their additions are read before ours are written, so none is lost."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with _locked(self.directory / "lock"):
-                record = change(self.read(target))
-                _write(self._path(target), _text(target, record))
+                yield
         except OSError as reason:
             raise InputError(
                 f"latencies cannot be stored in {self.directory} ({reason.strerror}): "
                 "set HWNAS_CACHE to a directory that can be written"
             ) from None
-        return record
 
     def _path(self, target: Target) -> Path:
         return self.directory / f"{target.key.id}.json"
@@ -153,19 +169,12 @@ def _verified(path: Path) -> dict[str, Any]:
 
 def _record(content: Mapping[str, Any]) -> Record:
     reference = content["reference"]
-    layers = {
-        key: LayerLatency(_positive(row["ms"]), tuple(map(_positive, row["samples"])))
-        for key, row in content["layers"].items()
-    }
+    layers = {key: LayerLatency(positive(row["ms"]), numbers(row["samples"])) for key, row in content["layers"].items()}
     if reference is None:
         return Record(None, layers)
-    return Record(Reference(_positive(reference["ms"]), int(reference["sessions"]), int(reference["rounds"])), layers)
-
-
-def _positive(value: Any) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{value!r} is no latency")
-    return float(value)
+    return Record(
+        Reference(positive(reference["ms"]), whole(reference["sessions"]), whole(reference["rounds"])), layers
+    )
 
 
 def _text(target: Target, record: Record) -> str:

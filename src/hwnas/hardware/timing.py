@@ -9,7 +9,7 @@ Sessions are processes of their own, because a process keeps its memory layout, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import sqrt
 from statistics import fmean, median, stdev
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import seed_for
+from hwnas.hardware.fields import numbers, positive, text, whole
 from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.reference import REFERENCE, reference_ms, reference_network
 from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, default_rounds
@@ -88,25 +89,22 @@ class Measurement:
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise FileFormatError(f"expected a measurement in format {FORMAT!r}")
         try:
-            lower, upper = data["interval_ms"]
+            lower, upper = numbers(data["interval_ms"])
             return Measurement(
-                target_id=str(data["target_id"]),
-                file_sha256=str(data["file_sha256"]),
-                sessions_ms=_floats(data["sessions_ms"]),
-                median_ms=float(data["median_ms"]),
-                interval_ms=(float(lower), float(upper)),
-                wall_p50_ms=float(data["wall_p50_ms"]),
-                wall_p90_ms=float(data["wall_p90_ms"]),
-                rounds=int(data["rounds"]),
-                unstable=int(data["unstable"]),
-                reference_ms=float(data["reference_ms"]),
-                raw=tuple(RawSession(**{name: _floats(row[name]) for name in _RAW_FIELDS}) for row in data["raw"]),
+                target_id=text(data["target_id"]),
+                file_sha256=text(data["file_sha256"]),
+                sessions_ms=numbers(data["sessions_ms"]),
+                median_ms=positive(data["median_ms"]),
+                interval_ms=(lower, upper),
+                wall_p50_ms=positive(data["wall_p50_ms"]),
+                wall_p90_ms=positive(data["wall_p90_ms"]),
+                rounds=whole(data["rounds"]),
+                unstable=whole(data["unstable"]),
+                reference_ms=positive(data["reference_ms"]),
+                raw=tuple(_raw_session(row) for row in data["raw"]),
             )
         except (KeyError, TypeError, ValueError) as reason:
             raise FileFormatError(f"measurement: a field is missing or wrong ({reason!r})") from None
-
-
-_RAW_FIELDS = ("cpu_ms", "wall_ms", "reference_cpu_ms", "reference_wall_ms")
 
 
 def measure(
@@ -222,5 +220,5 @@ def _measurement(
     )
 
 
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+def _raw_session(row: Any) -> RawSession:
+    return RawSession(**{field.name: numbers(row[field.name]) for field in fields(RawSession)})

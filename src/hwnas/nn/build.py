@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hwnas.core.errors import InputError
-from hwnas.core.graphs import check_array_shapes, reader_counts, schedule
+from hwnas.core.graphs import check_array_shapes, check_names, reader_counts, schedule
 from hwnas.core.layers import LayerSpec
 from hwnas.core.network import NetworkSpec, lower
 from hwnas.core.primitives import (
@@ -43,7 +43,7 @@ def build(network: NetworkSpec) -> BuiltNetwork:
     `with torch.device("meta")` the parameters have shapes and no storage.
 
     Raises:
-        InputError: the layers do not fit together.
+        InputError: the layers do not fit together, or a name cannot be a module's.
     """
     module = BuiltNetwork(lower(network))
     initialise(module, 0)
@@ -84,6 +84,7 @@ class BuiltNetwork(nn.Module):
 
     def __init__(self, graph: Graph, inputs: tuple[str, ...] = ("input",), prefix: str = "") -> None:
         super().__init__()
+        check_names(graph)
         readers = reader_counts(graph)
         primitives = {operation.name: operation.primitive for operation in graph.operations}
         plan = schedule(graph, inputs)

@@ -6,13 +6,15 @@ set on the network before it is used, or put back after.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from hwnas.core.architecture import Architecture
+from hwnas.core.layers import LayerSpec
 from hwnas.core.network import NetworkSpec, Node, located_layers
 from hwnas.core.protocols import PathSpace, Slot
 from hwnas.core.seeds import seed_for
@@ -35,8 +37,8 @@ class PathSupernet(nn.Module):
         shape = space.input_shape
         for place in self._places:
             layers = place.options if isinstance(place, Slot) else {"fixed": place[1]}
-            candidates = nn.ModuleDict({str(option): build_layer(layer, (shape,)) for option, layer in layers.items()})
-            self.places.append(candidates)
+            built = {str(option): build_layer(layer, (shape,)) for option, layer in layers.items()}
+            self.places.append(nn.ModuleDict(built))
             layer = next(iter(layers.values()))
             shape = located_layers(NetworkSpec(shape, (Node("layer", layer),)))[0].output_shape
         initialise(self, seed_for(seed, "supernet"))
@@ -46,7 +48,7 @@ class PathSupernet(nn.Module):
         """Class scores (batch, classes) of one architecture."""
         options = arch.as_dict()
         value = images_BCHW
-        for place, candidates in zip(self._places, self.places, strict=True):
+        for place, candidates in self._chain():
             name = str(options[place.choice]) if isinstance(place, Slot) else "fixed"
             value = candidates[name](value)
         return value
@@ -67,7 +69,7 @@ class PathSupernet(nn.Module):
         """
         chosen, beside = active.as_dict(), other.as_dict()
         value = images_BCHW
-        for place, candidates in zip(self._places, self.places, strict=True):
+        for place, candidates in self._chain():
             if not isinstance(place, Slot):
                 value = candidates["fixed"](value)
                 continue
@@ -85,7 +87,7 @@ class PathSupernet(nn.Module):
             weights: (choices, options), rows and columns in the order of the space.
         """
         value = images_BCHW
-        for place, candidates in zip(self._places, self.places, strict=True):
+        for place, candidates in self._chain():
             if isinstance(place, Slot):
                 row = weights[self._index[place.choice]]
                 outputs = [row[i] * candidate(value) for i, candidate in enumerate(candidates.values())]
@@ -94,11 +96,14 @@ class PathSupernet(nn.Module):
                 value = candidates["fixed"](value)
         return value
 
+    def _chain(self) -> Iterator[tuple[Slot | tuple[str, LayerSpec], nn.ModuleDict]]:
+        return zip(self._places, cast(Iterable[nn.ModuleDict], self.places), strict=True)
+
     def extract(self, arch: Architecture) -> nn.Module:
         """A stand-alone network of one architecture with copied weights and running statistics."""
         options = arch.as_dict()
         arrays: dict[str, Tensor] = {}
-        for place, candidates in zip(self._places, self.places, strict=True):
+        for place, candidates in self._chain():
             name, option = (
                 (place.position, str(options[place.choice])) if isinstance(place, Slot) else (place[0], "fixed")
             )

@@ -103,7 +103,8 @@ def _figures(searched: Entry, budget: Mapping[str, Any], budget_ms: float | None
     found: list[tuple[str, str, str]] = []
     if searched.accuracy is not None:
         images = f" on {wording.count(searched.test_images)} images" if searched.test_images else ""
-        note = wording.percent_interval(searched.accuracy_interval) + images
+        interval = wording.percent_interval(searched.accuracy_interval)
+        note = (f"{interval}\u00a0%" if interval else "") + images
         found.append(("test accuracy", wording.percent(searched.accuracy), note))
     if searched.latency_ms is not None:
         sessions = numbers(mapping(searched.data.get("latency")).get("sessions_ms"))
@@ -112,7 +113,7 @@ def _figures(searched: Entry, budget: Mapping[str, Any], budget_ms: float | None
         found.append(("measured latency", wording.milliseconds(searched.latency_ms), note))
         if budget_ms:
             used = wording.percent(searched.latency_ms / budget_ms, 0)
-            found.append(("of the budget used", used, f"of {wording.budget_words(budget)}"))
+            found.append(("budget used", used, f"of {wording.budget_words(budget)}"))
     if searched.params is not None:
         peak = number(searched.data.get("peak_activation_bytes"))
         parts = [
@@ -146,4 +147,5 @@ def _both_weights(item: Entry) -> str:
     if scratch is None or inherited is None:
         return ""
     kept = f"; kept: {wording.weights_words(item.weights)}" if item.weights else ""
-    return f"{item.label}: {wording.percent(scratch)} from scratch, {wording.percent(inherited)} inherited{kept}"
+    figures = f"{wording.percent(scratch)} from scratch, {wording.percent(inherited)} inherited"
+    return f"Weights of {item.label}, on the search images: {figures}{kept}"

@@ -16,6 +16,7 @@ from hwnas.report.svg import (
     Panel,
     Scale,
     axes,
+    coordinate,
     figure,
     line,
     marker,
@@ -144,10 +145,18 @@ def prediction_chart(held_out: Sequence[Mapping[str, Any]]) -> Chart | None:
         return None
     shown = known[:: -(-len(known) // MOST_POINTS)]
     reach = spread([end for x, y, _ in shown for end in (x, y)])
-    area = panel(reach, reach)
+    area = panel(reach, reach, height=370)
     low, high = reach
-    band = [(low, 0.9 * low), (high, 0.9 * high), (high, 1.1 * high), (low, 1.1 * low)]
-    corners = " ".join(f"{area.x(x):.1f},{area.y(min(max(y, low), high)):.1f}" for x, y in band)
+    start = max(low, 0.0)
+    band = [
+        (start, start),
+        (start / 0.9, start),
+        (high, 0.9 * high),
+        (high, high),
+        (high / 1.1, high),
+        (start, 1.1 * start),
+    ]
+    corners = " ".join(f"{coordinate(area.x(x))},{coordinate(area.y(y))}" for x, y in band)
     parts = [
         tag("polygon", points=corners, class_="band"),
         axes(area, "predicted, ms", "measured, ms"),
@@ -172,7 +181,7 @@ def curve_chart(
     shown = _bucketed(curve)
     y_low, y_high = spread([y for _, y in shown] + [value for value, _ in marks])
     x_low, x_high = shown[0][0], shown[-1][0]
-    area = panel((x_low, max(x_high, x_low + 1)), (y_low, y_high), width=340, height=230)
+    area = panel((x_low, max(x_high, x_low + 1)), (y_low, y_high), width=340, height=210, top=14)
     parts = [axes(area, "step", "")]
     for value, said in marks:
         parts.append(line(area.x.start, area.y(value), area.x.stop, area.y(value), "limit"))
@@ -190,7 +199,7 @@ def latency_ruler(searched: Entry, budget: Mapping[str, Any]) -> Markup | None:
         return None
     interval = searched.latency_interval_ms or (searched.latency_ms, searched.latency_ms)
     ends = (min(fastest, interval[0]), max(largest, interval[1], limit))
-    x = Scale(*ends, 8, 552)
+    x = Scale(*ends, 0, 560)
     parts = [
         tag("rect", x=x(ends[0]), y=32, width=x(limit) - x(ends[0]), height=6, rx=3, class_="allowed"),
         tag("rect", x=x(limit), y=32, width=x(ends[1]) - x(limit), height=6, rx=3, class_="forbidden"),
@@ -199,9 +208,9 @@ def latency_ruler(searched: Entry, budget: Mapping[str, Any]) -> Markup | None:
             "rect", x=x(interval[0]), y=29, width=max(x(interval[1]) - x(interval[0]), 2), height=12, rx=2, class_="k1"
         ),
         marker("circle", x(searched.latency_ms), 35, 6, "point k1", _entry_title(searched)),
-        words(8, 66, f"fastest {wording.milliseconds(fastest)}", "tick"),
-        words(552, 66, f"largest {wording.milliseconds(largest)}", "tick", "end"),
-        words(min(max(x(limit), 60), 500), 14, f"budget {wording.limit(limit)}", "limit-words", "middle"),
+        words(0, 66, f"fastest {wording.milliseconds(fastest)}", "tick"),
+        words(560, 66, f"largest {wording.milliseconds(largest)}", "tick", "end"),
+        words(min(max(x(limit), 56), 504), 14, f"budget {wording.limit(limit)}", "limit-words", "middle"),
     ]
     description = f"Delivered {wording.milliseconds(searched.latency_ms)}, budget {wording.limit(limit)}."
     return figure(
@@ -215,14 +224,16 @@ def difference_mark(difference: float, interval: tuple[float, float] | None, rea
     ends = interval or (difference, difference)
     parts = [
         line(6, 13, 194, 13, "rule"),
-        line(x(0), 3, x(0), 23, "axis"),
+        words(x(0) - 8, 36, "behind", "small", "end"),
+        words(x(0) + 8, 36, "ahead", "small"),
+        line(x(0), 3, x(0), 38, "axis"),
         line(x(ends[0]), 13, x(ends[1]), 13, "whisker k1"),
         marker("circle", x(difference), 13, 5, "point k1"),
     ]
-    return tag("svg", *parts, viewBox="0 0 200 26", width=200, height=26, class_="inline", aria_hidden="true")
+    return tag("svg", *parts, viewBox="0 0 200 42", width=200, height=42, class_="inline", aria_hidden="true")
 
 
-def share_bar(share: float, width: float = 96) -> Markup:
+def share_bar(share: float, width: float = 170) -> Markup:
     """A share as a bar, for a table row; the figure stands beside it."""
     filled = tag("rect", x=0, y=2, width=max(width * min(max(share, 0), 1), 1), height=8, rx=2, class_="k1")
     whole = tag("rect", x=0, y=2, width=width, height=8, rx=2, class_="allowed")
@@ -287,7 +298,7 @@ def _thinned(
         return known
     order = sorted(range(len(known)), key=lambda index: known[index][2])
     kept = {order[index * len(known) // MOST_POINTS] for index in range(MOST_POINTS)}
-    kept |= {index for index, (row, _, _) in enumerate(known) if text(row.get("architecture_id")) == delivered}
+    kept |= {index for index, (row, _, _) in enumerate(known) if text(row.get("architecture_id")) == delivered != ""}
     return [known[index] for index in sorted(kept)]
 
 

@@ -39,13 +39,14 @@ def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searc
 def network(result: Mapping[str, Any], searched: Entry | None) -> View:
     """The drawing of the delivered network and the table beside it."""
     blocks = drawing.blocks_of(result)
+    slowest = max((block.latency_ms or 0.0 for block in blocks), default=0.0)
     table = [
         {
             "name": block.name,
             "says": block.says,
             "params": wording.short_count(block.params),
             "macs": wording.short_count(block.macs),
-            "latency": wording.milliseconds(block.latency_ms),
+            "latency": wording.like(block.latency_ms, slowest),
             "share": wording.percent(block.share),
         }
         for block in blocks
@@ -97,7 +98,7 @@ def _network_lead(blocks: Sequence[drawing.Block], searched: Entry | None) -> st
     lead = ""
     if shares:
         share, most = max(shares, key=lambda pair: pair[0])
-        lead = f"Most of the time, {wording.percent(share, 0)}, goes into {most.name} ({most.says})."
+        lead = f"The largest share of the time, {wording.percent(share, 0)}, goes into {most.name} ({most.says})."
     removed = [choice for choice, option in searched.choices.items() if option == "zero"] if searched else []
     if removed:
         total = len(searched.choices) if searched else 0

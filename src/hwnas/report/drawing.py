@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hwnas.report import wording
-from hwnas.report.reading import mapping, number, rows, text
+from hwnas.report.reading import mapping, number, rows, shortened, text
 from hwnas.report.svg import figure, line, polyline, tag, words
 
 HEAT_STEPS = 7  # classes heat0 … heat6 of the style sheet
@@ -72,8 +72,8 @@ def network_drawing(blocks: Sequence[Block]) -> Markup | None:
         heat = heat_class(block.share or 0.0, heaviest)
         title = tag("title", f"{block.name}: {block.says}\n{_share_words(block)}")
         box = tag("rect", title, x=centre - width / 2, y=y, width=width, height=28, rx=6, class_=f"box {heat}")
-        parts.append(tag("g", box, words(centre, y + 18.5, _short(block.short, 27), f"on-{heat}", "middle")))
-        parts.append(words(0, y + 18.5, _short(block.name, 17), "tick-dark"))
+        parts.append(tag("g", box, words(centre, y + 18.5, shortened(block.short, 27), f"on-{heat}", "middle")))
+        parts.append(words(0, y + 18.5, shortened(block.name, 17), "tick-dark"))
         parts.append(words(402, y + 18.5, block.map_size, "tick", "end"))
         parts.append(
             words(460, y + 18.5, wording.percent(block.share) if block.share is not None else "", "tick-dark", "end")
@@ -103,14 +103,14 @@ def gate_strip(lines: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) ->
     columns = list(dict.fromkeys(option for options in last.values() for option in options))[:16]
     if not columns:
         return None
-    left, right, row_height = 112.0, 62.0, 22.0
+    left, right, row_height = 110.0, 72.0, 22.0
     cell = (460 - left - right) / len(columns)
-    parts = [words(left + cell * (index + 0.5), 14, _short(option, max(int(cell / 6), 2)), "axis-title", "middle")
+    parts = [words(left + cell * (index + 0.5), 14, shortened(option, max(int(cell / 6), 2)), "axis-title", "middle")
              for index, option in enumerate(columns)]  # fmt: skip
-    parts.append(words(460, 14, "since", "axis-title", "end"))
+    parts.append(words(460, 14, "since step", "axis-title", "end"))
     for index, (choice, options) in enumerate(last.items()):
         y = 24 + row_height * index
-        parts.append(words(0, y + 13.5, _short(choice, 17), "tick-dark"))
+        parts.append(words(0, y + 13.5, shortened(choice, 17), "tick-dark"))
         for column, option in enumerate(columns):
             if option in options:
                 delivered = str(chosen.get(choice)) == option
@@ -157,7 +157,7 @@ def _block(row: Mapping[str, Any]) -> Block:
     pieces += [channels[1] + (" classes" if "classes" in channels[0] else "")] if channels else []
     return Block(
         name=text(row.get("name")),
-        says=says,
+        says=re.sub(r"(?<=\d)x(?=\d)", "×", says),
         short=" · ".join(pieces) or says,
         channels=int(channels[1]) if channels and "channels" in channels[0] else None,
         map_size=f"{sizes[-1][0]}×{sizes[-1][1]}" if sizes else "",
@@ -193,7 +193,3 @@ def _led_since(lines: Sequence[Mapping[str, Any]], choice: str, final: Mapping[s
 
 def _winner(options: Mapping[str, float]) -> str:
     return max(options, key=lambda option: options[option])
-
-
-def _short(content: str, most: int) -> str:
-    return content if len(content) <= most else content[: most - 1] + "…"

@@ -82,7 +82,7 @@ def _contents(views: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("prediction", "Predicted against measured", views["prediction"]["shown"]),
         ("gates", "How the search decided", views["gates"]["shown"]),
         ("network", "The network", views["network"]["blocks"]),
-        ("again", "Compute and how to repeat", True),
+        ("again", "Compute and how to repeat", views["compute"]["table"] or views["provenance"]),
     ]
     return [(anchor, words) for anchor, words, shown in known if shown]
 

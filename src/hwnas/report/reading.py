@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_TEXT = 2000
+LONGEST_LABEL = 90
 LARGEST_NUMBER = 1e15
 # Control and format characters (terminal escapes, reversed writing) and lone surrogates, which no file can hold.
 _UNWANTED = frozenset({"Cc", "Cf", "Cs"})
@@ -110,6 +111,11 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
+def shortened(content: str, most: int) -> str:
+    """Text of at most so many characters; what is cut is marked."""
+    return content if len(content) <= most else content[: most - 1] + "…"
+
+
 def entry(data: Mapping[str, Any]) -> Entry:
     """One entry of a result; whatever is missing is None."""
     latency, accuracy = mapping(data.get("latency")), mapping(data.get("accuracy"))
@@ -117,7 +123,7 @@ def entry(data: Mapping[str, Any]) -> Entry:
     role = text(data.get("role"))
     return Entry(
         role=role,
-        label=text(data.get("label")) or role or "unnamed",
+        label=shortened(text(data.get("label")) or role or "unnamed", LONGEST_LABEL),
         architecture_id=text(data.get("architecture_id")),
         architecture=options(data),
         choices=choices,

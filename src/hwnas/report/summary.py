@@ -69,24 +69,28 @@ def _sentences(found: Sequence[tuple[Mapping[str, Any], Entry]]) -> list[str]:
         seeds = {text(result.get("seed")) for result, _ in runs}
         if len(seeds) < 2 or len(accuracies) < 2:
             continue
-        said = f"{data} on {target}, budget {budget}, {len(seeds)} seeds: "
-        said += f"mean accuracy {wording.percent(fmean(accuracies))}, standard deviation from run to run {wording.decimals(100 * stdev(accuracies), 2)} points."
-        for label, differences in _differences([result for result, _ in runs]).items():
+        said = f"{data} on {target}, budget {budget}, {len(seeds)} seeds"
+        said += f": mean accuracy {wording.percent(fmean(accuracies))}"
+        said += f", standard deviation from run to run {wording.decimals(100 * stdev(accuracies), 2)} points."
+        for label, differences in _differences([result for result, _ in runs]):
             low, high = wording.points(min(differences)), wording.points(max(differences))
             said += f" Against {label}: {wording.points(fmean(differences))} points on average ({low} to {high})."
         sentences.append(said)
     return sentences
 
 
-def _differences(results: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Accuracy differences by baseline, for those that every run was compared with."""
+def _differences(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[float]]]:
+    """Accuracy differences with the baseline's label, for those that every run was compared with."""
     found: dict[str, list[float]] = {}
+    labels: dict[str, str] = {}
     for result in results:
         for row in rows(result.get("comparison")):
             difference = number(row.get("difference"))
             if difference is not None:
-                found.setdefault(wording.role_words(text(row.get("against"))), []).append(difference)
-    return {label: differences for label, differences in found.items() if len(differences) == len(results)}
+                against = text(row.get("against"))
+                found.setdefault(against, []).append(difference)
+                labels.setdefault(against, text(row.get("label")) or wording.role_words(against))
+    return [(labels[against], values) for against, values in found.items() if len(values) == len(results)]
 
 
 def _warnings(shown: Sequence[Mapping[str, Any]], targets: Sequence[str], given: int) -> list[str]:

@@ -128,8 +128,8 @@ def tick_labels(values: Sequence[float], unit: str = "") -> list[str]:
     """Ticks as text, all with the decimals that their step needs."""
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) if values and values[0] else 1.0
     places = min(max(-math.floor(math.log10(step) + 1e-9), 0), 6)
-    if places == 0 and values and max(abs(value) for value in values) >= 10_000:
-        return [f"{decimals(value / 1000, 0 if step >= 1000 else 1)}k{unit}" for value in values]
+    if places == 0:
+        return [f"{round(value):,}{unit}".replace("-", "−") for value in values]
     return [f"{decimals(value, places)}{unit}" for value in values]
 
 
@@ -141,10 +141,10 @@ def spread(values: Sequence[float], margin: float = 0.07) -> tuple[float, float]
 
 
 def panel(
-    x: tuple[float, float], y: tuple[float, float], *, width: float = 460, height: float = 320, left: float = 46,
+    x: tuple[float, float], y: tuple[float, float], *, width: float = 460, height: float = 320, top: float = 30,
 ) -> Panel:  # fmt: skip
     """A drawing area with room for axes: titles above, ticks left and below."""
-    return Panel(width, height, Scale(*x, left, width - 12), Scale(*y, height - 44, 30))
+    return Panel(width, height, Scale(*x, 46, width - 12), Scale(*y, height - 44, top))
 
 
 def axes(area: Panel, x_title: str, y_title: str, x_unit: str = "", y_unit: str = "") -> Markup:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from hwnas.report import wording
 from hwnas.report.answer import is_inside, verdict
-from hwnas.report.reading import Entry, clean, entries, mapping, number
+from hwnas.report.reading import Entry, clean, entries, mapping, number, shortened
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,7 +26,7 @@ def result_table(result: Mapping[str, Any], *, directory: str = "") -> Group:
 
     Args:
         result: the content of result.json; not trusted.
-        directory: the run's directory, put before the names of its files.
+        directory: where the run's files lie, for the next steps.
     """
     from rich import box
     from rich.console import Group
@@ -53,7 +52,7 @@ def result_lines(result: Mapping[str, Any], *, directory: str = "") -> list[str]
 
     Args:
         result: the content of result.json; not trusted.
-        directory: the run's directory, put before the names of its files.
+        directory: where the run's files lie, for the next steps.
     """
     data = clean(mapping(result))
     table = [list(COLUMNS)] + [cells for cells, _, _ in _rows(data)]
@@ -88,7 +87,7 @@ def _budget_line(data: Mapping[str, Any]) -> str:
         figures.append(f"{wording.milliseconds(searched.latency_ms)} on {where}")
     mark = {True: "✓ ", False: "✗ "}[inside] if inside is not None else ""
     said = verdict(searched, budget_ms, inside)
-    return _plain(f"{mark}{', '.join(figures) or 'A network'}: {said or 'budget unknown'}")
+    return _plain(f"{mark}{', '.join(figures) or 'A network'}, {said or 'budget unknown'}")
 
 
 def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
@@ -97,7 +96,7 @@ def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
     for item in entries(data):
         inside = item.inside(budget_ms)
         cells = [
-            item.label[:60],
+            shortened(item.label, 60),
             wording.percent(item.accuracy),
             wording.percent_interval(item.accuracy_interval),
             wording.MISSING if item.latency_ms is None else wording.significant(item.latency_ms),
@@ -111,15 +110,14 @@ def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
 
 
 def _next(data: Mapping[str, Any], directory: str) -> list[str]:
-    lines = ["Next"]
+    lines = [f"Next, in {directory}" if directory else "Next"]
     searched, budget_ms = _searched(data), number(mapping(data.get("budget")).get("latency_ms"))
     if _inside(data) is False and searched and searched.latency_interval_ms and budget_ms:
         lines.append(
             f"  a budget of {_reachable(searched.latency_interval_ms[1])}ms would have been kept by this network"
         )
-    paths = [(" + ".join(str(PurePath(directory) / part) for part in name.split(" + ")), says) for name, says in FILES]
-    width = max(len(path) for path, _ in paths)
-    return lines + [f"  {path.ljust(width)}  {says}" for path, says in paths]
+    width = max(len(name) for name, _ in FILES)
+    return lines + [f"  {name.ljust(width)}  {says}" for name, says in FILES]
 
 
 def _reachable(upper_ms: float) -> str:

@@ -35,6 +35,11 @@ def significant(value: float, digits: int = 3) -> str:
     return decimals(value, _places(value, digits))
 
 
+def like(value: float | None, largest: float) -> str:
+    """A number of a column, with the decimals that give the column's largest number three significant digits."""
+    return MISSING if value is None else decimals(value, _places(largest, 3))
+
+
 def milliseconds(value: float | None) -> str:
     """A latency: "0.290 ms"."""
     return MISSING if value is None else f"{significant(value)}{_SPACE}ms"
@@ -133,12 +138,12 @@ def weights_words(weights: str) -> str:
 
 
 def budget_words(budget: Mapping[str, Any]) -> str:
-    """The limit in words: "0.31 ms" or "0.31 ms (40 % of the largest network's 0.780 ms)"."""
+    """The limit in words: "0.31 ms" or "0.31 ms (40 % of the largest network’s 0.780 ms)"."""
     shown = limit(number(budget.get("latency_ms")))
     asked, largest = text(budget.get("text")).strip(), number(budget.get("largest_ms"))
     if not asked.endswith("%"):
         return shown
-    of = f"the largest network's {milliseconds(largest)}" if largest is not None else "the largest network"
+    of = f"the largest network’s {milliseconds(largest)}" if largest is not None else "the largest network"
     return f"{shown} ({asked[:-1].strip()}{_SPACE}% of {of})"
 
 
@@ -162,7 +167,10 @@ def excess(value: float, budget: float) -> str:
 def _places(value: float, digits: int) -> int:
     if value == 0:
         return digits - 1
-    return min(max(digits - 1 - math.floor(math.log10(abs(value))), 0), 6)
+    exponent = math.floor(math.log10(abs(value)))
+    if round(abs(value) / 10.0**exponent, digits - 1) >= 10:  # 0.9996 is shown as 1.00, not as 1.000
+        exponent += 1
+    return min(max(digits - 1 - exponent, 0), 6)
 
 
 def _hundredths(share: float, places: int) -> str:

@@ -21,7 +21,9 @@ JSON_LIMIT_BYTES = 64 * 2**20
 LINES_LIMIT_BYTES = 2**30
 _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+_NOT_ALLOWED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -316,6 +316,8 @@ class RunStore:
     def _typed_errors(self) -> Iterator[None]:
         try:
             yield
+        except UnicodeDecodeError as reason:  # raised by the sqlite3 module itself over damaged names
+            raise self._damaged(str(reason)) from reason
         except sqlite3.Error as reason:
             match getattr(reason, "sqlite_errorname", "").split("_")[1:2]:
                 case ["FULL"]:

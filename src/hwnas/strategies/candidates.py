@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost, CostTerms
-from hwnas.core.protocols import PathSpace, Progress
+from hwnas.core.protocols import Evaluator, PathSpace, Progress
 from hwnas.core.trial import Trial
-from hwnas.evaluation.shared_weights import SharedWeights
 from hwnas.nn.gates import Gates
 
 DRAWS_PER_CANDIDATE = 60
 
 
+@dataclass(frozen=True)
+class Constraint:
+    """What a proposed architecture must meet before anything is trained.
+
+    Args:
+        terms: predicted latency of every option, in milliseconds.
+        limit_ms: the largest predicted latency.
+        admits: every further limit; True where the architecture meets them all.
+    """
+
+    terms: CostTerms
+    limit_ms: float
+    admits: Callable[[Architecture], bool] = lambda arch: True
+
+    def __contains__(self, arch: Architecture) -> bool:
+        return self.terms.total(arch) <= self.limit_ms and self.admits(arch)
+
+
 def learned_candidates(
-    gates: Gates, terms: CostTerms, limit: float, count: int, rng: np.random.Generator
+    gates: Gates, constraint: Constraint, count: int, rng: np.random.Generator
 ) -> list[Architecture]:
-    """The argmax where it is inside the limit, then distinct samples of softmax(α) that are.
+    """The argmax where it is inside the constraint, then distinct samples of softmax(α) that are.
 
     Where none of the draws is inside, the argmax is moved inside at the least loss of probability.
 
     Args:
         gates: the learned distribution.
-        terms: the cost of every option.
-        limit: in the unit of the terms.
+        constraint: what each must meet.
         count: at most this many; fewer where the distribution has settled.
         rng: draws the samples.
     """
-    found = dict.fromkeys([gates.argmax()] if terms.total(gates.argmax()) <= limit else [])
-    for _ in range(DRAWS_PER_CANDIDATE * count):
-        if len(found) >= count:
-            break
-        arch = gates.sample(rng)
-        if terms.total(arch) <= limit:
-            found[arch] = None
-    return list(found) or [nearest_inside(gates, terms, limit)]
+    drawn = chain([gates.argmax()], (gates.sample(rng) for _ in range(DRAWS_PER_CANDIDATE * count)))
+    found = list(islice(_distinct(arch for arch in drawn if arch in constraint), count))
+    if not found:
+        moved = nearest_inside(gates, constraint.terms, constraint.limit_ms)
+        return [moved] if moved in constraint else []
+    return found
 
 
 def nearest_inside(gates: Gates, terms: CostTerms, limit: float) -> Architecture:
@@ -59,25 +75,20 @@ def nearest_inside(gates: Gates, terms: CostTerms, limit: float) -> Architecture
 
 
 def random_candidates(
-    space: PathSpace, terms: CostTerms, limit: float, count: int, rng: np.random.Generator
+    space: PathSpace, constraint: Constraint, count: int, rng: np.random.Generator
 ) -> list[Architecture]:
-    """Distinct architectures inside the limit, spread evenly over the costs up to it.
+    """Distinct architectures inside the constraint, spread evenly over the latencies up to it.
 
     Args:
         space: what is drawn from.
-        terms: the cost of every option.
-        limit: in the unit of the terms.
+        constraint: what each must meet.
         count: at most this many.
         rng: draws them.
     """
-    found: dict[Architecture, float] = {}
-    for draw in range(DRAWS_PER_CANDIDATE * count):
-        if len(found) >= 8 * count:
-            break
-        arch = space.choices.sample_spread(rng) if draw % 2 else space.choices.sample(rng)
-        cost = terms.total(arch)
-        if cost <= limit:
-            found[arch] = cost
+    samplers = (space.choices.sample, space.choices.sample_spread)
+    drawn = (samplers[draw % 2](rng) for draw in range(DRAWS_PER_CANDIDATE * count))
+    inside = islice(_distinct(arch for arch in drawn if arch in constraint), 8 * count)
+    found = {arch: constraint.terms.total(arch) for arch in inside}
     if len(found) <= count:
         return list(found)
     # One architecture from each of `count` equal steps of cost where there is one, then the dearest of the rest.
@@ -94,17 +105,24 @@ def random_candidates(
     return list(picked)
 
 
-def fixed_candidates(space: PathSpace, terms: CostTerms, limit: float) -> list[Architecture]:
-    """The uniform networks of the space that are inside the limit."""
-    architectures = dict.fromkeys(space.uniform_architectures().values())
-    return [arch for arch in architectures if terms.total(arch) <= limit]
+def fixed_candidates(space: PathSpace, constraint: Constraint) -> list[Architecture]:
+    """The uniform networks of the space that are inside the constraint."""
+    return [arch for arch in _distinct(space.uniform_architectures().values()) if arch in constraint]
+
+
+def _distinct(architectures: Iterable[Architecture]) -> Iterator[Architecture]:
+    seen: set[Architecture] = set()
+    for arch in architectures:
+        if arch not in seen:
+            seen.add(arch)
+            yield arch
 
 
 def rank(
-    architectures: Iterable[Architecture], evaluator: SharedWeights, terms: CostTerms, source: str, provenance: str,
+    architectures: Iterable[Architecture], evaluator: Evaluator, terms: CostTerms, source: str, provenance: str,
     progress: Progress,
 ) -> list[Trial]:  # fmt: skip
-    """Scores architectures on shared weights, best (lowest loss) first.
+    """Scores architectures, best (lowest loss) first.
 
     Args:
         architectures: what is scored.
@@ -116,7 +134,7 @@ def rank(
     """
     listed = list(architectures)
     progress.stage(f"score/{source}", len(listed))
-    trials = []
+    trials: list[Trial] = []
     for done, arch in enumerate(listed, start=1):
         quality = evaluator.evaluate(arch)
         trials.append(Trial(arch, quality, Cost(terms.total(arch), "ms", "model", provenance), source))

@@ -11,7 +11,9 @@ Differs:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -122,8 +124,8 @@ def search(
     supernet.train()
     for step, (images, labels) in enumerate(train, start=start):
         path = gates.sample(rng_for(seed, purpose, "path", step))
-        loss = weight_step(lambda x, path=path: supernet(x, path), images, labels, schedule.at(step),
-                           settings.recipe, device)  # fmt: skip
+        forward = partial(supernet, arch=path)
+        loss = weight_step(forward, images, labels, schedule.at(step), settings.recipe, device)
         if settings.has_architecture_step(step):
             images, labels = next(held_out)
             rng = rng_for(seed, purpose, "pairs", step)
@@ -141,7 +143,7 @@ def search(
 
 def architecture_step(
     supernet: PathSupernet, gates: Gates, images_BCHW: Tensor, labels: Tensor, terms: CostTerms, target_ms: float,
-    loss_form: LatencyLoss, alpha_optimizer: torch.optim.Optimizer, rng: object, device: TrainingDevice,
+    loss_form: LatencyLoss, alpha_optimizer: torch.optim.Optimizer, rng: np.random.Generator, device: TrainingDevice,
 ) -> Tensor:  # fmt: skip
     """One update of α by two sampled paths: this is where ProxylessNAS uses latency.
 
@@ -150,7 +152,7 @@ def architecture_step(
     Returns:
         The loss before the update.
     """
-    pairs = gates.sample_pairs(rng)  # type: ignore[arg-type]
+    pairs = gates.sample_pairs(rng)
     before = gates.alpha.detach().clone()
     switch = torch.tensor([1.0, 0.0], device=device.torch).repeat(len(before), 1).requires_grad_(True)
     with frozen(supernet), device.precision():
@@ -159,7 +161,7 @@ def architecture_step(
 
     p = pair_probabilities(gates.alpha, pairs)
     expected_ms = expected_cost_of_pairs(gates, p, pairs, gates.cost_matrix(terms), terms.constant)
-    loss = loss_form(cross_entropy, expected_ms, target_ms)
+    loss: Tensor = loss_form(cross_entropy, expected_ms, target_ms)
     gate_gradient, p_gradient = torch.autograd.grad(loss, (switch, p))
 
     pair_gradient = gate_to_alpha(gate_gradient.cpu() + p_gradient, p.detach())
@@ -170,9 +172,7 @@ def architecture_step(
     return loss.detach()
 
 
-def _report(
-    progress: Progress, purpose: str, done: int, loss: float, gates: Gates, terms: CostTerms
-) -> None:  # fmt: skip
+def _report(progress: Progress, purpose: str, done: int, loss: float, gates: Gates, terms: CostTerms) -> None:
     expected_ms, entropy = gates.expected_cost(terms), gates.entropy()
     progress.advance(done, {"loss": loss, "expected_ms": expected_ms, "gate entropy": entropy})
     line = {"stage": purpose, "step": done, "loss": loss, "expected_ms": expected_ms, "entropy": entropy}

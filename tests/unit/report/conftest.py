@@ -21,7 +21,9 @@ def options_of(choice: str) -> list[str]:
     return found if choice.endswith("block0") else [*found, "zero"]
 
 
-def entry(role: str, label: str, accuracy: float, latency: float, macs: int, weights: str, picked=PICKED) -> dict[str, Any]:
+def entry(
+    role: str, label: str, accuracy: float, latency: float, macs: int, weights: str, picked=PICKED
+) -> dict[str, Any]:
     half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / 1000)
     return {
         "role": role,
@@ -61,18 +63,22 @@ def hash_of(label: str) -> int:
 
 
 def blocks() -> list[dict[str, Any]]:
-    rows = [("stem", "Conv 3x3, stride 2, 16 channels, 14x14", 0.031), ("first", "MBConv 3x3, expansion 1, 8 channels, 14x14", 0.018)]
+    rows = [
+        ("stem", "Conv 3x3, stride 2, 16 channels, 14x14", 0.031),
+        ("first", "MBConv 3x3, expansion 1, 8 channels, 14x14", 0.018),
+    ]
     for choice, option in zip(CHOICES, PICKED, strict=True):
         if option != "zero":
             stage, (_, kernel, _, expansion) = int(choice[5]), option
-            says = f"MBConv {kernel}x{kernel}, expansion {expansion}, {CHANNELS[stage]} channels, {MAPS[stage]}x{MAPS[stage]}"
-            weight = 0.006 + 0.0042 * CHANNELS[stage] * int(expansion) * (int(kernel) ** 0.5) / MAPS[stage] ** 0.8 / 10
+            size = MAPS[stage]
+            says = f"MBConv {kernel}x{kernel}, expansion {expansion}, {CHANNELS[stage]} channels, {size}x{size}"
+            weight = 0.006 + 0.0042 * CHANNELS[stage] * int(expansion) * (int(kernel) ** 0.5) / size**0.8 / 10
             rows.append((choice, says, weight))
     rows += [("head", "Conv 1x1, 128 channels, 4x4", 0.012), ("classifier", "Linear, 10 classes", 0.004)]
     total = sum(weight for *_, weight in rows)
     return [
-        {"name": name, "text": says, "params": int(52_000 * weight / total) + 90, "macs": int(7_900_000 * weight / total),
-         "latency_ms": 0.2904 * weight / total, "share": weight / total}
+        {"name": name, "text": says, "params": int(52_000 * weight / total) + 90,
+         "macs": int(7_900_000 * weight / total), "latency_ms": 0.2904 * weight / total, "share": weight / total}
         for name, says, weight in rows
     ]  # fmt: skip
 
@@ -94,8 +100,9 @@ def make_result(seed: int = 0, accuracy: float = 0.981, latency: float = 0.2904)
         "created": "2026-11-22T10:00:00Z",
         "seed": seed,
         "data": {
-            "name": "mnist-5k", "class_names": [str(digit) for digit in range(10)], "train": 3000, "search": 1000, "test": 1000,
-            "input_shape": [1, 28, 28], "fingerprint": "sha256:5e1b9c0f44aa71d2",
+            "name": "mnist-5k", "class_names": [str(digit) for digit in range(10)],
+            "train": 3000, "search": 1000, "test": 1000, "input_shape": [1, 28, 28],
+            "fingerprint": "sha256:5e1b9c0f44aa71d2",
         },
         "space": "proxyless-28@1",
         "target": {
@@ -106,27 +113,32 @@ def make_result(seed: int = 0, accuracy: float = 0.981, latency: float = 0.2904)
                 "input_shape": [1, 28, 28], "cpu": "AMD EPYC",
             },
         },
-        "budget": {"text": "40%", "latency_ms": BUDGET_MS, "planned_ms": 0.3031, "fastest_ms": FASTEST_MS, "largest_ms": LARGEST_MS},
+        "budget": {"text": "40%", "latency_ms": BUDGET_MS, "planned_ms": 0.3031,
+                   "fastest_ms": FASTEST_MS, "largest_ms": LARGEST_MS},
         "network": network,
         "baselines": others,
         "latency_model": latency_model(rng),
         "search": {
             "strategy": "proxyless-g", "loss": "absolute", "derived": "argmax",
             "reason": "The likeliest options were predicted at 0.294 ms, inside the aim of 0.303 ms.",
-            "weight_steps": 2400, "architecture_steps": 1200, "images_seen": 230_400, "final_entropy": 0.313, "expected_ms": 0.2987,
+            "weight_steps": 2400, "architecture_steps": 1200, "images_seen": 230_400, "final_entropy": 0.313,
+            "expected_ms": 0.2987,
         },
         "rounds": [
-            {"architecture_id": "77aa01c9b2d4", "predicted_ms": 0.3022, "measured_ms": 0.3119, "upper_ms": 0.3168,
-             "inside": False, "what": "before training"},
-            {"architecture_id": network["architecture_id"], "predicted_ms": 0.2939, "measured_ms": 0.2893, "upper_ms": 0.2951,
-             "inside": True, "what": "before training"},
-            {"architecture_id": network["architecture_id"], "predicted_ms": 0.2939, "measured_ms": 0.2904, "upper_ms": 0.2959,
-             "inside": True, "what": "shipped file"},
+            {"architecture_id": architecture_id, "predicted_ms": predicted, "measured_ms": measured, "upper_ms": upper,
+             "inside": upper <= BUDGET_MS, "what": what}
+            for architecture_id, predicted, measured, upper, what in (
+                ("77aa01c9b2d4", 0.3022, 0.3119, 0.3168, "before training"),
+                (network["architecture_id"], 0.2939, 0.2893, 0.2951, "before training"),
+                (network["architecture_id"], 0.2939, 0.2904, 0.2959, "shipped file"),
+            )
         ],
         "comparison": [
-            {"against": "fixed", "label": "the best fixed network", "difference": accuracy - 0.969, "interval": [0.0021, 0.0222],
-             "verdict": "The search is ahead of the best fixed network, by more than chance in these test images explains."},
-            {"against": "random", "label": "random search", "difference": accuracy - 0.975, "interval": [-0.0031, 0.0149],
+            {"against": "fixed", "label": "the best fixed network", "difference": accuracy - 0.969,
+             "interval": [0.0021, 0.0222],
+             "verdict": "The search is ahead of the best fixed network, by more than chance in the images explains."},
+            {"against": "random", "label": "random search", "difference": accuracy - 0.975,
+             "interval": [-0.0031, 0.0149],
              "verdict": "The search is not clearly ahead of random search on the same shared weights."},
         ],
         "candidates": candidates(rng, network),
@@ -138,8 +150,8 @@ def make_result(seed: int = 0, accuracy: float = 0.981, latency: float = 0.2904)
             {"stage": "training", "cpu_seconds": 187.7, "wall_seconds": 195.0},
             {"stage": "measuring", "cpu_seconds": 22.0, "wall_seconds": 26.5},
         ],
-        "environment": {"python": "3.11.7", "torch": "2.13.0+cpu", "onnx": "1.23.2", "platform": "Linux-6.1-x86_64", "cpus": 2,
-                        "git": "c1384f4"},
+        "environment": {"python": "3.11.7", "torch": "2.13.0+cpu", "onnx": "1.23.2", "platform": "Linux-6.1-x86_64",
+                        "cpus": 2, "git": "c1384f4"},
     }  # fmt: skip
 
 
@@ -148,8 +160,11 @@ def latency_model(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "bias_percent": 0.42, "mape_percent": 3.9, "r2": 0.9732, "kendall_tau": 0.926, "retest_cv_percent": 2.24,
         "retest_tau": 0.947, "macs_mape_percent": 5.3, "macs_kendall_tau": 0.871, "calibration_networks": 10,
-        "points": [{"predicted_ms": float(value * (1 + rng.normal(0, 0.045))), "measured_ms": float(value), "macs": int(value * 2.7e7)}
-                   for value in truth],
+        "points": [
+            {"predicted_ms": float(value * (1 + rng.normal(0, 0.045))), "measured_ms": float(value),
+             "macs": int(value * 2.7e7)}
+            for value in truth
+        ],
     }  # fmt: skip
 
 
@@ -179,18 +194,26 @@ def make_metrics(seed: int = 0, steps: int = 1200) -> list[dict[str, Any]]:
         gates = {}
         for choice in CHOICES:
             names = options_of(choice)
-            logits = bias[choice] * (0.3 + 0.7 * progress) + sharpness[choice] * progress * (np.asarray(names) == target[choice])
+            logits = bias[choice] * (0.3 + 0.7 * progress) + sharpness[choice] * progress * (
+                np.asarray(names) == target[choice]
+            )
             weights = np.exp(logits)
             gates[choice] = dict(zip(names, (weights / weights.sum()).round(4).tolist(), strict=True))
-        entropy = float(np.mean([-sum(p * math.log(max(p, 1e-9)) for p in options.values()) for options in gates.values()]))
+        entropy = float(
+            np.mean([-sum(p * math.log(max(p, 1e-9)) for p in options.values()) for options in gates.values()])
+        )
         line = {
             "stage": "search", "step": step, "ce": float(0.19 + 2.1 * math.exp(-7 * progress) + rng.normal(0, 0.03)),
-            "loss": 1.0, "expected_ms": float(0.298 + 0.11 * math.exp(-4 * progress) + rng.normal(0, 0.0012)), "entropy": entropy,
+            "expected_ms": float(0.298 + 0.11 * math.exp(-4 * progress) + rng.normal(0, 0.0012)),
+            "loss": 1.0, "entropy": entropy,
         }  # fmt: skip
         if step % 100 == 0 or step >= steps - 10:
             line["gates"] = gates
         lines.append(line)
-    lines += [{"stage": "train/searched/scratch", "step": step, "loss": 0.3, "search_accuracy": 0.9} for step in range(0, 600, 50)]
+    lines += [
+        {"stage": "train/searched/scratch", "step": step, "loss": 0.3, "search_accuracy": 0.9}
+        for step in range(0, 600, 50)
+    ]
     return lines
 
 

@@ -1,7 +1,7 @@
 """Counts what a piece of code asks of the file system, and lets the n-th request fail: by an error or by SIGKILL.
 
 Run as a script, `boundaries.py SCENARIO TEMPLATE WORK`: for n = 1, 2, … it copies TEMPLATE to WORK/n and has a forked
-process die at the n-th request of the scenario, until one comes through; prints how many died.
+process die at the n-th request of the scenario, until one comes through; prints how many copies there are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
+import hwnas
 from hwnas.core.protocols import Checkpoint
 from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.runs.directory import RunDirectory
 
 REQUESTS = ("open", "write", "fsync", "close", "mkdir", "rename", "replace", "unlink", "rmdir")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(hwnas.__file__).parents[1])}
 CONFIG = {"seed": 0, "search": {"steps": 100}}
 
 
@@ -93,7 +96,19 @@ SCENARIOS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def kill_everywhere(scenario: str, template: Path, work: Path) -> int:
+def kill_everywhere(scenario: str, template: Path, work: Path) -> list[Path]:
+    """What is left of each copy of `template` when killed at request 1, 2, …; the last one came through.
+
+    A process of its own does the forking, so that none of a test runner's threads or files are copied along.
+    """
+    command = [sys.executable, __file__, scenario, str(template), str(work)]
+    answer = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    if answer.returncode != 0:
+        raise RuntimeError(answer.stderr)
+    return [work / str(n) for n in range(1, int(answer.stdout) + 1)]
+
+
+def _copies_until_one_comes_through(scenario: str, template: Path, work: Path) -> int:
     n = 0
     while True:
         n += 1
@@ -105,8 +120,8 @@ def kill_everywhere(scenario: str, template: Path, work: Path) -> int:
                 SCENARIOS[scenario](copy)
             os._exit(0)
         if os.waitpid(child, 0)[1] == 0:
-            return n - 1
+            return n
 
 
 if __name__ == "__main__":
-    print(kill_everywhere(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))
+    print(_copies_until_one_comes_through(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))

@@ -1,0 +1,41 @@
+"""The commands together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwnas.cli.fit import fit
+
+app = typer.Typer(
+    name="hwnas",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Networks made to measure for the hardware they run on.\n\n"
+    "Start with: [bold]hwnas fit --budget 40% --out runs/first[/bold] (real handwritten digits, three minutes), then "
+    "your own images: [bold]hwnas fit --data PATH --budget 1.5ms --out runs/mine[/bold].",
+    epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
+    "(the same command resumes).",
+)
+for command in (fit,):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("hwnas"))
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of hwnas itself."""

@@ -1,0 +1,57 @@
+"""A run's own progress: what is kept goes to the run directory, what is shown to whoever watches; and stage costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, final
+
+from hwnas.core.protocols import Progress
+from hwnas.runs.clock import Stopwatch
+from hwnas.runs.directory import RunDirectory
+
+
+@final
+class RunProgress:
+    """A Progress that keeps records in the run's metrics.jsonl and passes the rest on.
+
+    Args:
+        shown: what the user watches.
+        run: where records are kept.
+    """
+
+    def __init__(self, shown: Progress, run: RunDirectory) -> None:
+        self._shown = shown
+        self._run = run
+
+    def stage(self, name: str, total: int) -> None:
+        """Passed on."""
+        self._shown.stage(name, total)
+
+    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
+        """Passed on."""
+        self._shown.advance(done, facts)
+
+    def say(self, text: str) -> None:
+        """Passed on."""
+        self._shown.say(text)
+
+    def record(self, line: Mapping[str, Any]) -> None:
+        """Kept."""
+        self._run.metrics(line)
+        self._shown.record(line)
+
+
+@contextmanager
+def accounted(run: RunDirectory, stage: str) -> Iterator[None]:
+    """Stores what the block cost under a stage's name, once: a stage replayed from checkpoints is not recounted.
+
+    Args:
+        run: its store keeps the figures.
+        stage: unique in the run.
+    """
+    watch = Stopwatch()
+    yield
+    if run.store.stage(stage) is None:
+        spent = watch.spent()
+        run.store.finish_stage(stage, {}, spent.cpu_seconds, spent.wall_seconds)

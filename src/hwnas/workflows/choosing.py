@@ -1,0 +1,158 @@
+"""Choosing an architecture that is inside the budget, where the latency model's word is checked by measuring.
+
+The network's file is measured with random weights, which takes seconds and no training; if it misses, the latency model
+learns from the miss and the next architecture is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.cost import Cost
+from hwnas.core.errors import BudgetError
+from hwnas.core.protocols import Evaluator, Progress
+from hwnas.core.trial import Trial
+from hwnas.hardware.latency_model import LatencyModel
+from hwnas.hardware.model_files import untrained
+from hwnas.hardware.timing import Measurement
+from hwnas.nn.supernet import PathSupernet
+from hwnas.runs.directory import RunDirectory
+from hwnas.strategies.candidates import Constraint, rank
+from hwnas.workflows.job import FitJob
+from hwnas.workflows.limits import LatencyLimits, meets
+from hwnas.workflows.measuring import measured
+
+ATTEMPTS = 8  # architectures measured for one contender before its fastest network is taken
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody who proposes architectures: the search, or a baseline.
+
+    Args:
+        role: "searched", "fixed", "random", …; names its files and rows.
+        label: for readers.
+        propose: gives architectures inside a constraint; called again where the constraint has changed.
+        evaluator: ranks them.
+        prefer: takes one of the ranked trials (best first) and says why; called with the planned latency.
+        supernet: weights that its networks may inherit; None where it has none.
+    """
+
+    role: str
+    label: str
+    propose: Callable[[Constraint], list[Architecture]]
+    evaluator: Evaluator
+    prefer: Callable[[list[Trial], float], tuple[Trial, str]]
+    supernet: PathSupernet | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An architecture whose untrained file was measured inside the budget.
+
+    Args:
+        contender: who proposed it.
+        trial: the architecture with its score and predicted latency.
+        reason: why this one.
+        model: the latency model with all that was learned on the way.
+        trials: everything that was scored, best first.
+        rounds: one row for each file that was measured: predicted, measured, upper end, inside.
+    """
+
+    contender: Contender
+    trial: Trial
+    reason: str
+    model: LatencyModel
+    trials: tuple[Trial, ...]
+    rounds: tuple[dict[str, Any], ...]
+
+
+def best_scoring(trials: list[Trial], planned_ms: float) -> tuple[Trial, str]:
+    """The trial with the lowest loss on shared weights."""
+    return trials[0], "the best score on shared weights among those inside the budget"
+
+
+def choose(
+    contender: Contender, job: FitJob, run: RunDirectory, model: LatencyModel, limits: LatencyLimits,
+    rejected: frozenset[Architecture], progress: Progress,
+) -> Chosen | None:  # fmt: skip
+    """Takes the contender's preferred architecture that is inside the budget as measured.
+
+    Args:
+        contender: proposes and ranks.
+        job: space, target, limits.
+        run: keeps the measurements.
+        model: predicts; learns from every miss.
+        limits: the budget.
+        rejected: architectures that have missed already.
+        progress: told how far it is.
+
+    Returns:
+        None where the contender has nothing inside the budget.
+    """
+    rounds: list[dict[str, Any]] = []
+    for _ in range(ATTEMPTS):
+        terms = model.terms(job.space)
+        constraint = Constraint(terms, limits.planned_ms, partial(_admits, job, rejected))
+        proposed = contender.propose(constraint)
+        if not proposed:
+            return None
+        trials = rank(proposed, contender.evaluator, terms, contender.role, model.target_id, progress)
+        trial, reason = contender.prefer(trials, limits.planned_ms)
+        network = job.space.decode(trial.architecture)
+        file = untrained(network).content
+        measurement = measured(job, run, {contender.role: file}, "before training", progress)[contender.role]
+        row = round_row(trial, measurement, limits, "before training")
+        rounds.append({**row, "role": contender.role})
+        if measurement.inside(limits.budget_ms):
+            return Chosen(contender, trial, reason, model, tuple(trials), tuple(rounds))
+        progress.say(
+            f"{contender.label}: {trial.architecture.id} measured {measurement.median_ms:.4g} ms (up to "
+            f"{measurement.interval_ms[1]:.4g}), predicted {trial.latency.value:.4g}: over the budget of "
+            f"{limits.budget_ms:.4g} ms. The latency model learns from it; next architecture"
+        )
+        rejected |= {trial.architecture}
+        model = learned(model, job, trial.architecture, measurement)
+    return _fastest(contender, job, limits, model, tuple(rounds), progress)
+
+
+def learned(model: LatencyModel, job: FitJob, arch: Architecture, measurement: Measurement) -> LatencyModel:
+    """The latency model after a miss; a held-out network teaches it nothing."""
+    network = job.space.decode(arch)
+    return model if model.is_held_out(network) else model.anchored(network, measurement.median_ms)
+
+
+def round_row(trial: Trial, measurement: Measurement, limits: LatencyLimits, what: str) -> dict[str, Any]:
+    """One line of the closed loop, for the report."""
+    return {
+        "architecture_id": trial.architecture.id,
+        "predicted_ms": trial.latency.value,
+        "measured_ms": measurement.median_ms,
+        "upper_ms": measurement.interval_ms[1],
+        "inside": measurement.inside(limits.budget_ms),
+        "what": what,
+    }
+
+
+def _admits(job: FitJob, rejected: frozenset[Architecture], arch: Architecture) -> bool:
+    return arch not in rejected and meets(job, arch)
+
+
+def _fastest(
+    contender: Contender, job: FitJob, limits: LatencyLimits, model: LatencyModel, rounds: tuple[dict[str, Any], ...],
+    progress: Progress,
+) -> Chosen:  # fmt: skip
+    """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""
+    arch = limits.fastest
+    if not meets(job, arch):
+        raise BudgetError(f"{ATTEMPTS} architectures missed the budget, and the fastest one is outside another limit")
+    quality = contender.evaluator.evaluate(arch)
+    latency = Cost(model.terms(job.space).total(arch), "ms", "model", model.target_id)
+    trial = Trial(arch, quality, latency, contender.role)
+    reason = f"the fastest network of the space, after {ATTEMPTS} others were measured over the budget"
+    progress.say(f"{contender.label}: {reason}")
+    return Chosen(contender, trial, reason, model, (trial,), rounds)

@@ -1,0 +1,144 @@
+"""From an architecture to the files that ship: trained from scratch and from inherited weights, the better kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from hwnas.core.errors import EvaluationFailed
+from hwnas.core.protocols import Progress
+from hwnas.core.seeds import seed_for
+from hwnas.core.trial import Quality
+from hwnas.evaluation.standalone import score
+from hwnas.formats.onnx_file import to_onnx
+from hwnas.formats.source import to_source
+from hwnas.hardware.engines import open_engine
+from hwnas.nn.build import arrays_of, build, initialise
+from hwnas.runs.directory import RunDirectory
+from hwnas.runs.files import write_atomically, write_json
+from hwnas.training.fit import train
+from hwnas.workflows.choosing import Chosen
+from hwnas.workflows.job import FitJob
+
+PARITY_IMAGES = 64
+PARITY_TOLERANCE = 1e-3  # of the scores' standard deviation; batch-norm folding alone gives about 1e-5
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A trained and exported network.
+
+    Args:
+        chosen: what was trained.
+        model: content of the ONNX file.
+        weights: "scratch" or "inherited", whichever scored better on the search split.
+        scratch: quality on the search split after training from scratch.
+        inherited: the same from the supernet's weights; None where there were none to inherit.
+        directory: where its files lie.
+    """
+
+    chosen: Chosen
+    model: bytes
+    weights: str
+    scratch: Quality
+    inherited: Quality | None
+    directory: Path
+
+    @property
+    def quality(self) -> Quality:
+        """On the search split, of the weights that were kept."""
+        return self.inherited if self.weights == "inherited" and self.inherited else self.scratch
+
+
+def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) -> Delivery:
+    """Trains a chosen architecture both ways, keeps the better and writes its files.
+
+    Args:
+        chosen: the architecture.
+        job: data, recipe, steps, device.
+        run: checkpoints and the files: in its root for the searched network, under baselines/ for the others.
+        progress: told how far it is.
+
+    Raises:
+        EvaluationFailed: the exported file does not compute what the trained network does.
+    """
+    arch, role = chosen.trial.architecture, chosen.contender.role
+    scratch = build(job.space.decode(arch))
+    initialise(scratch, seed_for(job.settings.seed, "initial weights", arch.id))
+    trained = {"scratch": _trained(scratch, "scratch", chosen, job, run, progress)}
+    if chosen.contender.supernet is not None:
+        trained["inherited"] = _trained(
+            chosen.contender.supernet.extract(arch), "inherited", chosen, job, run, progress
+        )
+    quality = {way: score(network, job.data, job.data.search, job.device).quality for way, network in trained.items()}
+    weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
+    arrays = arrays_of(trained[weights])
+    model = to_onnx(job.space.decode(arch), arrays)
+    _check_parity(trained[weights], model, job)
+    directory = run.path if role == "searched" else run.path / "baselines" / role
+    write_files(directory, job, chosen, arrays, model)
+    return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory)
+
+
+def write_files(
+    directory: Path, job: FitJob, chosen: Chosen, arrays: dict[str, np.ndarray], model: bytes
+) -> None:  # fmt: skip
+    """Architecture, network, weights, ONNX file and stand-alone source; each is whole or absent."""
+    from safetensors.numpy import save
+
+    directory.mkdir(parents=True, exist_ok=True)
+    network = job.space.decode(chosen.trial.architecture)
+    write_json(directory / "architecture.json", chosen.trial.architecture.to_json())
+    write_json(directory / "network.json", network.to_json())
+    write_atomically(directory / "weights.safetensors", save(arrays))
+    write_atomically(directory / "model.onnx", model)
+    write_atomically(directory / "network.py", to_source(network).encode())
+
+
+def preprocessing(job: FitJob) -> dict[str, Any]:
+    """What an image must go through before the file reads it."""
+    data = job.data
+    return {
+        "input_shape": list(data.input_shape),
+        "order": "batch, channels, height, width",
+        "formula": "(pixel / 255 - mean) / std",
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "class_names": list(data.class_names),
+    }
+
+
+def predictions(job: FitJob, model: bytes, images: np.ndarray) -> np.ndarray:
+    """Class scores that the file gives on the target's engine."""
+    return open_engine(job.target.name).predict(model, images)
+
+
+def _trained(
+    network: nn.Module, way: str, chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress
+) -> nn.Module:
+    purpose = f"train/{chosen.contender.role}/{chosen.trial.architecture.id}/{way}"
+    return train(
+        network, job.data, job.settings.recipe, steps=job.settings.train_steps, seed=job.settings.seed,
+        purpose=purpose, device=job.device, checkpoints=run.checkpoints(purpose, keep=1), progress=progress,
+    )  # fmt: skip
+
+
+def _check_parity(network: nn.Module, model: bytes, job: FitJob) -> None:
+    import torch
+
+    from hwnas.data.stream import evaluation_batches
+
+    images, _ = next(evaluation_batches(job.data, job.data.search, PARITY_IMAGES, job.device.torch))
+    with torch.no_grad():
+        expected = network(images).float().cpu().numpy()
+    found = predictions(job, model, images.cpu().contiguous().numpy())
+    error = float(np.abs(found - expected).max() / max(expected.std(), 1e-12))
+    if not error <= PARITY_TOLERANCE:
+        raise EvaluationFailed(
+            f"the exported file's scores differ from the trained network's by {error:.2g} standard deviations on "
+            f"{job.target.name} (allowed: {PARITY_TOLERANCE:g}); it is not delivered"
+        )

@@ -1,0 +1,53 @@
+"""The two costly baselines: a uniformly trained supernet, and networks trained alone, each for the search's compute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.cost import CostTerms
+from hwnas.core.protocols import Progress
+from hwnas.core.seeds import rng_for
+from hwnas.evaluation.trained_alone import TrainedAlone
+from hwnas.nn.supernet import PathSupernet
+from hwnas.runs.directory import RunDirectory
+from hwnas.strategies.candidates import Constraint, random_candidates
+from hwnas.strategies.proxyless_g import ProxylessGSettings, search
+from hwnas.workflows.choosing import Contender, best_scoring
+from hwnas.workflows.job import FitJob
+from hwnas.workflows.limits import LatencyLimits
+
+ARCHITECTURE_STEP_COST = 0.75  # of a weight step; benchmarks/supernet_steps.py measures it
+SHARE_OF_A_TRAINING = 4  # a network trained alone gets a quarter of the final training's steps
+
+
+def equal_steps(settings: ProxylessGSettings) -> int:
+    """Weight steps that cost what a search costs, both kinds of step together."""
+    return settings.steps + round(ARCHITECTURE_STEP_COST * settings.architecture_steps)
+
+
+def uniform_supernet(
+    job: FitJob, run: RunDirectory, terms: CostTerms, limits: LatencyLimits, progress: Progress
+) -> PathSupernet:
+    """A supernet trained on uniform paths for the compute of the search."""
+    settings = replace(job.settings.search, steps=equal_steps(job.settings.search), warmup_share=1.0)
+    return search(
+        job.space, job.data, terms, limits.planned_ms, settings, seed=job.settings.seed, device=job.device,
+        checkpoints=run.checkpoints("uniform"), progress=progress, purpose="uniform",
+    ).supernet  # fmt: skip
+
+
+def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> Contender:
+    """Random search with networks trained alone: as many as the search's compute pays for."""
+    steps = max(1, job.settings.train_steps // SHARE_OF_A_TRAINING)
+    networks = max(1, equal_steps(job.settings.search) // steps)
+
+    def propose(constraint: Constraint) -> list[Architecture]:
+        return random_candidates(job.space, constraint, networks, rng_for(job.settings.seed, "candidates", "alone"))
+
+    evaluator = TrainedAlone(
+        job.space, job.data, job.settings.recipe, steps=steps, seed=job.settings.seed, device=job.device,
+        checkpoints=run.checkpoints, progress=progress,
+    )  # fmt: skip
+    label = f"random search over {networks} networks trained alone"
+    return Contender("random-standalone", label, propose, evaluator, best_scoring, None)

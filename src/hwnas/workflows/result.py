@@ -1,0 +1,225 @@
+"""result.json: everything a run has to say, as one object. The test split is read here, once, at the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from hwnas.core.counting import count
+from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
+from hwnas.core.network import LocatedLayer, NetworkSpec, Node, located_layers
+from hwnas.data.stream import evaluation_batches
+from hwnas.hardware.latency_model import LatencyModel
+from hwnas.hardware.timing import Measurement
+from hwnas.runs.directory import RunDirectory
+from hwnas.runs.stored import RESULT_FORMAT
+from hwnas.strategies.proxyless_g import Searched
+from hwnas.workflows.delivery import Delivery, predictions, preprocessing
+from hwnas.workflows.job import FitJob
+from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has found out.
+
+    Args:
+        job: what was asked.
+        run: where everything is kept.
+        model: the latency model as it was when the search began.
+        limits: the budget in milliseconds.
+        searched: the trained supernet and gates.
+        deliveries: the searched network first, then the baselines.
+        measurements: of their files, in the same order.
+        rounds: the closed loop, one row a measured file.
+    """
+
+    job: FitJob
+    run: RunDirectory
+    model: LatencyModel
+    limits: LatencyLimits
+    searched: Searched
+    deliveries: list[Delivery]
+    measurements: list[Measurement]
+    rounds: tuple[dict[str, Any], ...]
+
+
+def result_json(outcome: Outcome) -> dict[str, Any]:
+    """The content of result.json; scores every delivered file on the test split."""
+    job, limits = outcome.job, outcome.limits
+    correct = [_correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
+    entries = [
+        _entry(delivery, measurement, right)
+        for delivery, measurement, right in zip(outcome.deliveries, outcome.measurements, correct, strict=True)
+    ]
+    inside = outcome.measurements[0].inside(limits.budget_ms)
+    return {
+        "format": RESULT_FORMAT,
+        "status": "inside-budget" if inside else "over-budget",
+        "command": job.command,
+        "hwnas": outcome.run.environment["hwnas"],
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seed": job.settings.seed,
+        "data": _data(job),
+        "preprocessing": preprocessing(job),
+        "space": job.space.choices.name,
+        "target": {"name": job.target.name, "id": job.target.key.id, "key": job.target.key.to_json()},
+        "budget": {
+            "text": str(job.settings.budget),
+            "latency_ms": limits.budget_ms,
+            "planned_ms": limits.planned_ms,
+            "fastest_ms": limits.fastest_ms,
+            "largest_ms": limits.largest_ms,
+            "limits": asdict(job.settings.limits),
+        },
+        "network": entries[0],
+        "baselines": entries[1:],
+        "latency_model": _latency_model(outcome.model),
+        "search": _search(outcome),
+        "rounds": list(outcome.rounds),
+        "comparison": [
+            _compared(entry, correct[0], right) for entry, right in zip(entries[1:], correct[1:], strict=True)
+        ],
+        "candidates": _candidates(outcome),
+        "blocks": blocks(job.space.decode(outcome.deliveries[0].chosen.trial.architecture), outcome.model),
+        "compute": [
+            {"stage": row.name, "cpu_seconds": row.spent.cpu_seconds, "wall_seconds": row.spent.wall_seconds}
+            for row in outcome.run.store.stages()
+        ],
+        "environment": outcome.run.environment,
+    }
+
+
+def blocks(network: NetworkSpec, model: LatencyModel | None) -> list[dict[str, Any]]:
+    """The network layer by layer, with params, MACs and, by the model, latency and its share."""
+    located = located_layers(network)
+    prices = [model.price_ms(layer) if model else None for layer in located]
+    total = sum(price for price in prices if price is not None) + (model.constant_ms if model else 0.0)
+    rows = []
+    for layer, price in zip(located, prices, strict=True):
+        alone = count(NetworkSpec(layer.input_shapes[0], (Node("layer", layer.layer),)))
+        row = {"name": layer.name, "text": layer_text(layer), "params": alone.params, "macs": alone.macs}
+        rows.append({**row, "latency_ms": price, "share": None if price is None else price / total})
+    return rows
+
+
+def layer_text(located: LocatedLayer) -> str:
+    """One layer in a few words: kind, kernel, expansion, channels, map."""
+    size = "x".join(str(side) for side in located.output_shape[1:]) or "scores"
+    layer: LayerSpec = located.layer
+    match layer:
+        case MBConv():
+            kind = f"MBConv {layer.kernel}x{layer.kernel}, expansion {layer.expansion:g}, {layer.out_channels} channels"
+        case ConvBnAct():
+            kind = f"Conv {layer.kernel}x{layer.kernel}, {layer.out_channels} channels"
+        case Classifier():
+            return f"Global pool, linear to {layer.classes} classes"
+        case _:
+            kind = f"{type(layer).__name__}, {located.output_shape[0]} channels"
+    return f"{kind}, {size}"
+
+
+def _correct_on_test(job: FitJob, model: bytes) -> list[bool]:
+    right: list[bool] = []
+    for images, labels in evaluation_batches(job.data, job.data.test, 500, job.device.torch):
+        scores = predictions(job, model, images.cpu().contiguous().numpy())
+        right += (np.argmax(scores, axis=1) == labels.cpu().numpy()).tolist()
+    return right
+
+
+def _entry(delivery: Delivery, measurement: Measurement, correct: list[bool]) -> dict[str, Any]:
+    chosen = delivery.chosen
+    arch = chosen.trial.architecture
+    counts = count(chosen_network(delivery))
+    latency = measurement.to_json()
+    del latency["format"], latency["raw"]  # the samples are in the run's store
+    return {
+        "role": chosen.contender.role,
+        "label": chosen.contender.label,
+        "architecture": arch.to_json(),
+        "architecture_id": arch.id,
+        "reason": chosen.reason,
+        "predicted_ms": chosen.trial.latency.value,
+        "latency": latency,
+        "accuracy": {
+            "test": sum(correct) / len(correct),
+            "interval": list(wilson_interval(correct)),
+            "search": delivery.quality.accuracy,
+            "test_images": len(correct),
+        },
+        "weights": delivery.weights,
+        "scratch_search_accuracy": delivery.scratch.accuracy,
+        "inherited_search_accuracy": delivery.inherited.accuracy if delivery.inherited else None,
+        "shared_weights_loss": chosen.trial.quality.loss,
+        "params": counts.params,
+        "macs": counts.macs,
+        "peak_activation_bytes": counts.peak_activation_bytes,
+    }
+
+
+def chosen_network(delivery: Delivery) -> NetworkSpec:
+    """The network of a delivery, from the file that ships beside it."""
+    from hwnas.runs.files import read_json
+
+    return NetworkSpec.from_json(read_json(delivery.directory / "network.json"))
+
+
+def _data(job: FitJob) -> dict[str, Any]:
+    data = job.data
+    sizes = {"train": len(data.train), "search": len(data.search), "test": len(data.test)}
+    shape = {"input_shape": list(data.input_shape), "fingerprint": data.fingerprint, "skipped": data.skipped}
+    return {"name": data.name, "class_names": list(data.class_names), **sizes, **shape}
+
+
+def _latency_model(model: LatencyModel) -> dict[str, Any] | None:
+    if model.quality is None:
+        return None
+    return {**model.quality.to_json(), "calibration_networks": len(model.observations)}
+
+
+def _search(outcome: Outcome) -> dict[str, Any]:
+    settings, gates = outcome.job.settings.search, outcome.searched.gates
+    chosen = outcome.deliveries[0].chosen
+    return {
+        "strategy": "proxyless-g",
+        "loss": type(settings.loss).__name__,
+        "derived": "argmax" if chosen.trial.architecture == gates.argmax() else "sample",
+        "reason": chosen.reason,
+        "weight_steps": settings.steps,
+        "architecture_steps": settings.architecture_steps,
+        "images_seen": outcome.searched.images_seen,
+        "final_entropy": gates.entropy(),
+        "expected_ms": gates.expected_cost(outcome.model.terms(outcome.job.space)),
+        "train_steps": outcome.job.settings.train_steps,
+    }
+
+
+def _compared(entry: dict[str, Any], searched: list[bool], other: list[bool]) -> dict[str, Any]:
+    difference, interval = paired_difference(searched, other)
+    verdict = paired_verdict(entry["label"], difference, interval, len(other))
+    return {
+        "against": entry["role"], "label": entry["label"], "difference": difference, "interval": list(interval),
+        "verdict": verdict,
+    }  # fmt: skip
+
+
+def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
+    rows = []
+    for delivery in outcome.deliveries:
+        source = "proxyless-g" if delivery.chosen.contender.role == "searched" else delivery.chosen.contender.role
+        rows += [
+            {
+                "architecture": trial.architecture.as_dict(),
+                "architecture_id": trial.architecture.id,
+                "predicted_ms": trial.latency.value,
+                "loss": trial.quality.loss,
+                "accuracy": trial.quality.accuracy,
+                "source": source,
+            }
+            for trial in delivery.chosen.trials
+        ]
+    return rows

@@ -1,0 +1,59 @@
+"""How sure the figures are: intervals of accuracies and of their differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean, stdev
+
+Z95 = 1.959964
+
+
+def wilson_interval(correct: Sequence[bool]) -> tuple[float, float]:
+    """The 95 % interval of an accuracy.
+
+    Source: Wilson 1927, which keeps to 0..1 and its coverage where accuracies are near 1.
+    """
+    n = len(correct)
+    share = sum(correct) / n
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    reach = Z95 * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n)) / (1 + Z95**2 / n)
+    return centre - reach, centre + reach
+
+
+def paired_difference(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, tuple[float, float]]:
+    """The difference of two accuracies on the same images, a − b, and its 95 % interval.
+
+    Source: Agresti and Min 2005, the Wald interval after adding one half to each cell of the paired table.
+    """
+    n = len(a)
+    only_a = sum(x and not y for x, y in zip(a, b, strict=True))
+    only_b = sum(y and not x for x, y in zip(a, b, strict=True))
+    first, second, total = only_a + 0.5, only_b + 0.5, n + 2
+    centre = (first - second) / total
+    reach = Z95 * sqrt(first + second - (first - second) ** 2 / total) / total
+    return (only_a - only_b) / n, (centre - reach, centre + reach)
+
+
+def paired_verdict(label: str, difference: float, interval: tuple[float, float], images: int) -> str:
+    """One sentence: who won, and whether that is more than the noise of the test images."""
+    lower, upper = (f"{100 * end:+.1f}" for end in interval)
+    points = f"{100 * abs(difference):.1f} points (95 % interval {lower} to {upper}, {images:,} test images)"
+    if interval[0] > 0:
+        return f"The searched network is better than {label} by {points}: more than the noise of the test images."
+    if interval[1] < 0:
+        return f"The searched network is worse than {label} by {points}: more than the noise of the test images."
+    if difference == 0:
+        return f"The searched network and {label} are equally accurate (95 % interval {lower} to {upper} points)."
+    better = "better" if difference > 0 else "worse"
+    return f"The searched network is {better} than {label} by {points}: not more than the noise of the test images."
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The mean over seeds and its 95 % t-interval; from one value, no interval is known and it is infinite."""
+    from scipy.special import stdtrit
+
+    if len(values) < 2:
+        return fmean(values), (float("-inf"), float("inf"))
+    reach = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / sqrt(len(values))
+    return fmean(values), (fmean(values) - reach, fmean(values) + reach)

@@ -1,0 +1,129 @@
+"""The measuring process: its rounds, its failures, and real networks on ONNX Runtime."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from hwnas.core.errors import EvaluationFailed, TargetUnavailable, UnknownName
+from hwnas.hardware import worker
+from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
+from hwnas.hardware.model_files import ModelFile, untrained
+from hwnas.hardware.sessions import Plan, WorkerTimer
+from hwnas.hardware.store import Reference
+from hwnas.hardware.targets import cpu_model, open_target
+from hwnas.hardware.timing import measure
+
+
+def rounds_with(monkeypatch, disturbed, threads=1):
+    """Runs eight rounds of one model, of which those with these numbers are disturbed."""
+    walls = iter(3.0 if number in disturbed else 1.0 for number in range(100))
+    monkeypatch.setattr(worker, "_time", lambda runner, calls: (1e6, 1e6 * next(walls)))
+    request = {"rounds": 8, "seed": 0, "threads": threads, "unstable_above": 1.1}
+    return worker._rounds(request, [lambda: None], [1])
+
+
+def test_disturbed_rounds_are_repeated_and_counted(monkeypatch):
+    kept, unstable, repeated = rounds_with(monkeypatch, disturbed={1, 4})
+    assert (len(kept), unstable, repeated) == (8, 0, 2)
+    assert all(wall == cpu for ((cpu, wall),) in kept)
+
+
+def test_repeating_has_a_bound(monkeypatch):
+    kept, unstable, repeated = rounds_with(monkeypatch, disturbed=set(range(100)))
+    assert (len(kept), unstable, repeated) == (8, 8, 2)
+
+
+def test_wall_above_cpu_is_no_disturbance_with_more_threads(monkeypatch):
+    assert rounds_with(monkeypatch, disturbed=set(range(100)), threads=2)[1:] == (0, 0)
+
+
+def test_orders_are_shuffled_by_the_seed(monkeypatch):
+    def order(seed):
+        seen = []
+        monkeypatch.setattr(worker, "_time", lambda runner, calls: seen.append(runner) or (1, 1))
+        worker._rounds({"rounds": 3, "seed": seed, "threads": 1, "unstable_above": 1.1}, list(range(10)), [1] * 10)
+        return seen
+
+    assert order(1) == order(1) != order(2)
+    assert order(1)[:10] != order(1)[10:20]
+    assert sorted(order(1)[:10]) == list(range(10))
+
+
+def failing(code):
+    return WorkerTimer(timeout_s=30.0, command=(sys.executable, "-c", code))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import sys; print('noise', file=sys.stderr); sys.exit('out of memory')", "status 1: out of memory"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "status -11: it said nothing"),
+        ("print('no json')", "no JSON"),
+        ("print('{}')", "incomplete"),
+        ('print(\'{"samples": {}, "unstable": 0, "repeated": 0}\')', "incomplete"),
+    ],
+)
+def test_a_crash_is_a_typed_error_with_the_reason(target, space, code, message):
+    with pytest.raises(EvaluationFailed, match=message):
+        failing(code).time_session(target, {}, Plan(1, 0)) if "samples" not in code else failing(code).time_session(
+            target, {"net": ModelFile(b"", (1, 8, 8))}, Plan(1, 0)
+        )
+
+
+def test_a_session_that_hangs_is_stopped(target):
+    hanging = WorkerTimer(timeout_s=0.5, command=(sys.executable, "-c", "import time; time.sleep(60)"))
+    with pytest.raises(EvaluationFailed, match="did not end within 0.5 s"):
+        hanging.time_session(target, {}, Plan(1, 0))
+
+
+def test_an_engine_that_is_missing_in_the_worker_keeps_its_name(target):
+    code = 'print(\'{"error": "pip install it", "kind": "TargetUnavailable"}\')'
+    with pytest.raises(TargetUnavailable, match="pip install it"):
+        failing(code).time_session(target, {}, Plan(1, 0))
+
+
+def test_a_missing_engine_names_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(TargetUnavailable, match="pip install onnxruntime"):
+        open_target("onnxruntime", (3, 32, 32))
+
+
+def test_an_unknown_target_offers_the_nearest():
+    with pytest.raises(UnknownName, match="did you mean 'onnxruntime"):
+        open_target("onnxruntim", (3, 32, 32))
+
+
+def test_the_alias_is_the_same_target_and_shape_and_version_make_the_key():
+    small, alias = open_target("onnxruntime-f32", (3, 32, 32)), open_target("onnxruntime", (3, 32, 32))
+    assert small == alias
+    assert (small.key.threads, small.key.batch, small.key.cpu) == (1, 1, cpu_model())
+    assert len(small.key.id) == 16
+    assert open_target("onnxruntime", (3, 48, 48)).key.id != small.key.id
+
+
+def test_a_file_that_is_no_model_is_named():
+    engine = open_target("onnxruntime", (1, 8, 8))
+    with pytest.raises(EvaluationFailed, match="my net: onnxruntime cannot run this file"):
+        WorkerTimer().time_session(engine, {"my net": ModelFile(b"no model", (1, 8, 8))}, Plan(1, 0))
+
+
+def test_the_engine_runs_what_we_write(space):
+    network = space.decode(next(iter(space.uniform_architectures().values())))
+    file = untrained(network)
+    OnnxRuntimeEngine().load(file.content, file.input_shape)()
+    with pytest.raises(EvaluationFailed):
+        OnnxRuntimeEngine().load(file.content, (1, 9, 9))
+
+
+def test_real_networks_are_ranked_by_their_work(space, store):
+    target = open_target("onnxruntime", space.input_shape)
+    store.keep_reference(target, Reference(1.0, 5, 50))
+    fixed = space.uniform_architectures()
+    files = {name: untrained(space.decode(fixed[name])).content for name in ("k7e6, depth 3", "k3e3, depth 3")}
+    measured = measure(target, files, store, sessions=2, rounds=15)
+    large, small = measured["k7e6, depth 3"], measured["k3e3, depth 3"]
+    assert large.median_ms > 1.5 * small.median_ms
+    assert all(len(session.cpu_ms) == 15 for session in large.raw)
+    assert min(large.raw[0].cpu_ms) > 0

@@ -1,0 +1,43 @@
+"""Several runs side by side."""
+
+from __future__ import annotations
+
+from conftest import make_result
+from page_reader import read
+
+from hwnas.report import render_summary
+
+
+def test_seeds_are_summed_up_and_every_run_has_a_row():
+    runs = [make_result(0, 0.981), make_result(1, 0.984, 0.3001), make_result(2, 0.976, 0.279)]
+    page = read(render_summary(runs))
+    assert "3 of 3 delivered a network inside the budget." in page.words
+    assert "3 seeds: mean accuracy 98.0 %, standard deviation from run to run 0.40 points." in page.words
+    assert "Against the best fixed network: +1.1 points on average (+0.7 to +1.5)." in page.words
+    for seed in range(3):
+        assert f"mnist-5k, seed {seed}" in page.words
+    assert "runs-title" in page.ids and "different targets" not in page.words
+
+
+def test_one_seed_and_unlike_runs_are_called_so():
+    other = make_result(0)
+    other["target"] = {"name": "openvino-f32"}
+    other["data"] = {"name": "another", "fingerprint": "else"}
+    words = read(render_summary([make_result(0), other])).words
+    assert "different targets" in words and "different data" in words and "same seed" in words
+
+
+def test_runs_without_parts_and_hostile_names():
+    hostile = make_result(1)
+    hostile["data"]["name"] = "<script>alert(1)</script>"
+    hostile["target"]["name"] = "'><img src=x onerror=alert(1)>"
+    source = render_summary([{}, {"status": "over-budget", "network": None}, hostile], title="<script>x</script>")
+    page = read(source)
+    assert "<script" not in source and "<img" not in source
+    assert "1 of 3 delivered" in page.words
+    read(render_summary([]))
+
+
+def test_equal_input_gives_equal_text():
+    runs = [make_result(seed) for seed in range(2)]
+    assert render_summary(runs) == render_summary(runs)

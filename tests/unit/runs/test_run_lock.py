@@ -1,0 +1,121 @@
+"""Two processes never share a run directory, and a dead one never blocks it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from boundaries import CONFIG, ENVIRONMENT
+
+from hwnas.core.errors import RunError
+from hwnas.runs.directory import RunDirectory
+from hwnas.runs.lock import RunLock
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from hwnas.runs.directory import RunDirectory
+run = RunDirectory.open(Path(sys.argv[1]), {"seed": 0, "search": {"steps": 100}})
+if sys.argv[2] == "fork" and os.fork() == 0:
+    time.sleep(600)
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+def holder(path: Path, how: str = "alone") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER, str(path), how]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) == process.pid
+    return process
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_second_process_is_refused_with_pid_and_host_of_the_first(tmp_path: Path, fresh: bool) -> None:
+    with holder(tmp_path) as first:
+        before = os.listdir(tmp_path)
+        with pytest.raises(RunError) as refusal:
+            RunDirectory.open(tmp_path, CONFIG, fresh=fresh)
+        assert f"process {first.pid} on host {socket.gethostname()}" in str(refusal.value)
+        assert os.listdir(tmp_path) == before
+        RunDirectory.read(tmp_path)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with RunDirectory.open(tmp_path, CONFIG) as run:
+            assert run.resumed
+            assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+
+
+def test_a_child_that_outlives_a_killed_holder_does_not_keep_the_lock(tmp_path: Path) -> None:
+    with holder(tmp_path, "fork") as first:
+        try:
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            RunDirectory.open(tmp_path, CONFIG).close()
+        finally:
+            os.killpg(first.pid, signal.SIGKILL)
+
+
+def test_a_forked_child_that_ends_does_not_free_the_lock(tmp_path: Path) -> None:
+    with RunDirectory.open(tmp_path, CONFIG):
+        command = [sys.executable, "-c", "import os; os._exit(0)"]
+        subprocess.run(command, check=True, close_fds=False)
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(RunError, match="this very process"):
+            RunDirectory.open(tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[1]", b'{"pid": 1, "host": "elsewhere", "started": "2020"}'])
+def test_a_lock_file_that_nobody_holds_is_taken_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lock.json").write_bytes(content)
+    with RunDirectory.open(tmp_path, CONFIG):
+        assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+    assert not (tmp_path / "lock.json").exists()
+
+
+def test_a_lock_is_given_back_after_every_failure(tmp_path: Path) -> None:
+    RunDirectory.open(tmp_path, CONFIG).close()
+    with pytest.raises(RunError):
+        RunDirectory.open(tmp_path, {"seed": 9})
+    with pytest.raises(ZeroDivisionError), RunDirectory.open(tmp_path, CONFIG):
+        raise ZeroDivisionError
+    assert not (tmp_path / "lock.json").exists()
+    RunDirectory.open(tmp_path, CONFIG).close()
+
+
+def test_an_unsigned_lock_is_refused_without_a_name(tmp_path: Path) -> None:
+    lock = RunLock.take(tmp_path / "lock.json")
+    (tmp_path / "lock.json").write_bytes(b"")
+    with pytest.raises(RunError, match="in use by another process"):
+        RunLock.take(tmp_path / "lock.json")
+    lock.release()
+    lock.release()
+    RunLock.take(tmp_path / "lock.json").release()
+
+
+def test_a_lock_file_removed_in_between_is_not_taken_for_the_lock(tmp_path: Path, monkeypatch) -> None:
+    """Its holder may remove the file after another has opened it: a lock on that nameless file would guard nothing."""
+    path = tmp_path / "lock.json"
+    first = RunLock.take(path)
+    original, seen = os.open, []
+
+    def open_then_release(*args, **keywords):  # type: ignore[no-untyped-def]
+        descriptor = original(*args, **keywords)
+        if not seen:
+            seen.append(descriptor)
+            first.release()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_release)
+    second = RunLock.take(path)
+    assert path.exists()
+    with pytest.raises(RunError):
+        RunLock.take(path)
+    second.release()
