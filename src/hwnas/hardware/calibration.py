@@ -7,7 +7,8 @@ and out again) and misses what it pays there (caches filled by its neighbours). 
     price   = scale · isolated + overhead + per_value · values read and written + deviation · isolated
 
 with Gaussian priors: scale near 1, the rest near 0, one deviation per layer with a spread of 8 %. About ten networks
-fix the shared unknowns; each further network measured teaches the deviations of its layers.
+fix the shared unknowns; each further network measured teaches the deviations of its layers. Networks measured after
+profiling share one more unknown, a factor near 1: the processor may have become slower or faster since.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ CONSTANT_SD = 0.3  # of the mean latency
 OVERHEAD_SD = 0.2  # of the median isolated layer
 PER_VALUE_SD = 0.2  # of the isolated sum by the values it moves
 DEVIATION_SD = 0.08  # of a layer, beyond what the shared unknowns explain
+DRIFT_SD = 0.2  # of the factor since profiling: far wider than the rest, so that a miss is first blamed on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class Observation:
         network: its id.
         layers: how often it has each layer, by key.
         measured_ms: its latency.
+        later: whether it was measured after profiling.
         missed: whether it was predicted too low where that mattered; from then on no prediction for it is lower.
     """
 
     network: str
     layers: Mapping[str, int]
     measured_ms: float
+    later: bool = False
     missed: bool = False
 
 
@@ -80,27 +84,38 @@ def calibrate(table: Mapping[str, LayerTime], observations: Sequence[Observation
         table: every layer by key.
         observations: their layers must be in the table.
     """
-    fitted = _posterior_mean(table, observations)
+    profiled = _posterior_mean(table, [row for row in observations if not row.later])
+    fitted = _posterior_mean(table, observations, profiled)
     factors = [row.measured_ms / fitted.predict(row.layers) for row in observations if row.missed]
     return fitted.scaled(max([1.0, *factors]))
 
 
-def _posterior_mean(table: Mapping[str, LayerTime], observations: Sequence[Observation]) -> Calibration:
-    keys = list(table)
-    isolated = np.asarray([table[key].isolated_ms for key in keys])
-    values = np.asarray([table[key].edge_values for key in keys], dtype=float)
-    counts = np.asarray([[row.layers.get(key, 0) for key in keys] for row in observations]).reshape(-1, len(keys))
+def _posterior_mean(
+    table: Mapping[str, LayerTime], observations: Sequence[Observation], profiled: Calibration | None = None
+) -> Calibration:
+    """The Gaussian posterior's mean; `profiled` says what later networks would take had the processor not changed."""
     latency = np.asarray([row.measured_ms for row in observations])
+    counts = np.asarray([[row.layers.get(key, 0) for key in table] for row in observations]).reshape(-1, len(table))
+    before = [profiled.predict(row.layers) if profiled and row.later else 0.0 for row in observations]
+    isolated = np.asarray([row.isolated_ms for row in table.values()])
+    per_layer = _unknowns_per_layer(isolated, np.asarray([row.edge_values for row in table.values()], dtype=float))
 
     # One column per unknown in units of its prior deviation: the prior is then the identity, and nothing ill-scaled.
-    shared = np.stack([isolated, np.full_like(isolated, np.median(isolated)), values * isolated.sum() / values.sum()])
-    per_layer = np.concatenate(
-        [shared * np.asarray([[SCALE_SD], [OVERHEAD_SD], [PER_VALUE_SD]]), np.diag(DEVIATION_SD * isolated)]
-    )
     constant = CONSTANT_SD * (latency.mean() if len(latency) else 0.0)
-    design = np.concatenate([np.full((len(latency), 1), constant), counts @ per_layer.T], axis=1)
+    columns = [np.full(len(latency), constant), DRIFT_SD * np.asarray(before), *(counts @ per_layer.T).T]
+    design = np.stack(columns, axis=1)
     rest = latency - counts @ isolated  # what the prior mean, the plain isolated sum, leaves to explain
     weighted = design / (NOISE * latency)[:, None] ** 2
     unknowns = np.linalg.solve(design.T @ weighted + np.eye(design.shape[1]), weighted.T @ rest)
-    prices = np.maximum(isolated + unknowns[1:] @ per_layer, 0.0)  # no layer gives time back
-    return Calibration(float(unknowns[0] * constant), dict(zip(keys, prices.tolist(), strict=True)))
+
+    prices = np.maximum(isolated + unknowns[2:] @ per_layer, 0.0)  # no layer gives time back
+    fitted = Calibration(float(unknowns[0] * constant), dict(zip(table, prices.tolist(), strict=True)))
+    return fitted.scaled(1 + DRIFT_SD * float(unknowns[1]))
+
+
+def _unknowns_per_layer(isolated: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What each unknown adds to each layer's price at one prior deviation, (unknowns, layers)."""
+    scale = SCALE_SD * isolated
+    overhead = np.full_like(isolated, OVERHEAD_SD * np.median(isolated))
+    per_value = PER_VALUE_SD * values * isolated.sum() / values.sum()
+    return np.concatenate([np.stack([scale, overhead, per_value]), np.diag(DEVIATION_SD * isolated)])

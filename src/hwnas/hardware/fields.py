@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -35,7 +36,12 @@ def text(value: Any) -> str:
 
 
 def numbers(values: Any) -> tuple[float, ...]:
-    """A list of at least one number."""
-    if not isinstance(values, (list, tuple)) or not values:
-        raise ValueError(f"{values!r} is no list of numbers")
-    return tuple(number(value) for value in values)
+    """A list of numbers."""
+    return tuple(number(value) for value in rows(values))
+
+
+def rows(values: Any) -> Sequence[Any]:
+    """A list."""
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"{values!r} is no list")
+    return values

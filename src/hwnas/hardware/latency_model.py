@@ -13,7 +13,7 @@ from hwnas.core.errors import FileFormatError, InputError, UnknownLayer
 from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace
 from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
-from hwnas.hardware.fields import positive, text, whole
+from hwnas.hardware.fields import positive, rows, text, whole
 from hwnas.hardware.layers import network_id, places, priced_layers
 from hwnas.hardware.quality import ModelQuality
 
@@ -118,7 +118,7 @@ class LatencyModel:
             InputError: the network is held out, or the latency is not a positive number.
             UnknownLayer: the table lacks one of its layers.
         """
-        return self._with(observation(network, measured_ms))
+        return self._with(replace(observation(network, measured_ms), later=True))
 
     def anchored(self, network: NetworkSpec, measured_ms: float) -> LatencyModel:
         """The model refitted after a network missed its budget, and never again too low for that network.
@@ -134,7 +134,7 @@ class LatencyModel:
             InputError: the network is held out, or the latency is not a positive number.
             UnknownLayer: the table lacks one of its layers.
         """
-        return self._with(replace(observation(network, measured_ms), missed=True))
+        return self._with(replace(observation(network, measured_ms), later=True, missed=True))
 
     def _with(self, row: Observation) -> LatencyModel:
         return LatencyModel(
@@ -169,8 +169,8 @@ class LatencyModel:
                 key: LayerTime(positive(row["isolated_ms"]), whole(row["edge_values"]))
                 for key, row in data["layers"].items()
             }
-            observations = tuple(_observation(row) for row in data["observations"])
-            held_out = frozenset(text(name) for name in data["held_out"])
+            observations = tuple(_observation(row) for row in rows(data["observations"]))
+            held_out = frozenset(text(name) for name in rows(data["held_out"]))
             quality = None if data["quality"] is None else ModelQuality.from_json(data["quality"])
             target, target_id = text(data["target"]), text(data["target_id"])
         except (KeyError, TypeError, ValueError, AttributeError) as reason:
@@ -179,7 +179,7 @@ class LatencyModel:
 
 
 def observation(network: NetworkSpec, measured_ms: float) -> Observation:
-    """A measured network as the calibration reads it.
+    """A network measured while profiling, as the calibration reads it.
 
     Raises:
         InputError: the latency is not a positive number.
@@ -194,4 +194,6 @@ def observation(network: NetworkSpec, measured_ms: float) -> Observation:
 
 def _observation(row: Any) -> Observation:
     layers = {text(key): whole(count) for key, count in row["layers"].items()}
-    return Observation(text(row["network"]), layers, positive(row["measured_ms"]), row["missed"] is True)
+    return Observation(
+        text(row["network"]), layers, positive(row["measured_ms"]), row["later"] is True, row["missed"] is True
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.errors import FileFormatError
-from hwnas.hardware.fields import number, positive, whole
+from hwnas.hardware.fields import number, positive, rows, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class ModelQuality:
     Args:
         bias_percent: mean of (predicted − measured) / measured.
         mape_percent: mean of |predicted − measured| / measured.
-        r2: share of the measured variance that is explained.
-        kendall_tau: rank agreement, −1 to 1.
+        r2: share of the measured variance that is explained; 0 where nothing varies.
+        kendall_tau: rank agreement, −1 to 1; 0 where nothing varies.
         retest_cv_percent: the truth's own spread: deviation by mean over its sessions, mean over networks.
         retest_tau: rank agreement between its sessions; no model can be seen to do better.
         macs_mape_percent: of an affine fit on MACs, on the same calibration networks.
@@ -68,7 +68,7 @@ class ModelQuality:
                 calibration_networks=whole(data["calibration_networks"]),
                 points=tuple(
                     Point(number(row["predicted_ms"]), positive(row["measured_ms"]), whole(row["macs"]))
-                    for row in data["points"]
+                    for row in rows(data["points"])
                 ),
             )
         except (KeyError, TypeError, ValueError) as reason:
@@ -94,7 +94,7 @@ def assess(
     return ModelQuality(
         bias_percent=100 * float(errors.mean()),
         mape_percent=100 * float(np.abs(errors).mean()),
-        r2=1 - float(((predicted - measured) ** 2).sum() / ((measured - measured.mean()) ** 2).sum()),
+        r2=_r2(predicted, measured),
         kendall_tau=_kendall(predicted, measured),
         retest_cv_percent=100 * float((truth.std(axis=1, ddof=1) / truth.mean(axis=1)).mean()),
         retest_tau=float(np.mean([_kendall(a, b) for a, b in combinations(truth.T, 2)])),
@@ -113,8 +113,15 @@ def _affine_fit(rows: Sequence[tuple[int, float]]) -> Callable[[np.ndarray], np.
     return lambda counted: np.asarray(a + b * counted)
 
 
+def _r2(predicted: np.ndarray, measured: np.ndarray) -> float:
+    spread = float(((measured - measured.mean()) ** 2).sum())
+    return 1 - float(((predicted - measured) ** 2).sum()) / spread if spread else 0.0
+
+
 def _kendall(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b."""
+    """Kendall's tau-b, which is undefined where all values of one side are equal."""
     from scipy.stats import kendalltau
 
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
     return float(kendalltau(a, b).statistic)

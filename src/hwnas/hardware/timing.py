@@ -19,7 +19,7 @@ import numpy as np
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import seed_for
-from hwnas.hardware.fields import numbers, positive, text, whole
+from hwnas.hardware.fields import numbers, positive, rows, text, whole
 from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.reference import REFERENCE, reference_ms, reference_network
 from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, default_rounds
@@ -101,7 +101,7 @@ class Measurement:
                 rounds=whole(data["rounds"]),
                 unstable=whole(data["unstable"]),
                 reference_ms=positive(data["reference_ms"]),
-                raw=tuple(_raw_session(row) for row in data["raw"]),
+                raw=tuple(_raw_session(row) for row in rows(data["raw"])),
             )
         except (KeyError, TypeError, ValueError) as reason:
             raise FileFormatError(f"measurement: a field is missing or wrong ({reason!r})") from None

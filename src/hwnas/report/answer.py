@@ -75,7 +75,7 @@ def earned(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
     return {
         "differences": _differences(rows(result.get("comparison"))),
         "table": [_network_row(item, budget_ms, charts.look(item.role, others)) for item in found],
-        "both_weights": [sentence for item in found if (sentence := _both_weights(item))],
+        "both_weights": any(_both_weights(item) for item in found),
         "seed": text(result.get("seed")),
         "seed_sentence": ONE_SEED,
     }
@@ -128,7 +128,8 @@ def _network_row(item: Entry, budget_ms: float | None, mark: charts.Look) -> Vie
     return {
         "mark": charts.legend_mark(mark),
         "label": item.label,
-        "role": wording.role_words(item.role),
+        "architecture_id": item.architecture_id,
+        "architecture": item.architecture,
         "accuracy": wording.percent(item.accuracy),
         "accuracy_interval": wording.percent_interval(item.accuracy_interval),
         "latency": wording.milliseconds(item.latency_ms),
@@ -137,6 +138,7 @@ def _network_row(item: Entry, budget_ms: float | None, mark: charts.Look) -> Vie
         "params": wording.short_count(item.params),
         "macs": wording.short_count(item.macs),
         "weights": wording.weights_words(item.weights),
+        "both_weights": _both_weights(item),
         "searched": item.role == "searched",
     }
 
@@ -146,6 +148,4 @@ def _both_weights(item: Entry) -> str:
     inherited = number(item.data.get("inherited_search_accuracy"))
     if scratch is None or inherited is None:
         return ""
-    kept = f"; kept: {wording.weights_words(item.weights)}" if item.weights else ""
-    figures = f"{wording.percent(scratch)} from scratch, {wording.percent(inherited)} inherited"
-    return f"Weights of {item.label}, on the search images: {figures}{kept}"
+    return f"{wording.percent(scratch)} scratch, {wording.percent(inherited)} inherited"

@@ -25,15 +25,16 @@ def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searc
     curves = [
         charts.curve_chart("entropy", "Mean entropy of the gates, nats", _curve(lines, "entropy")),
         charts.curve_chart("expected", "Expected latency, ms", _curve(lines, "expected_ms"), marks),
-        charts.curve_chart("cross-entropy", "Cross-entropy of the sampled paths, nats", _curve(lines, "ce")),
+        _loss_chart(lines),
     ]
     gated = [row for row in lines if mapping(row.get("gates"))]
     view: View = {
         "curves": [chart for chart in curves if chart],
+        "since": len(gated) >= drawing.FEWEST_LINES,
         "strip": drawing.gate_strip(gated, searched.choices if searched else {}),
         "facts": _search_facts(mapping(result.get("search"))),
     }
-    return {**view, "shown": any(view.values())}
+    return {**view, "shown": any(view[key] for key in ("curves", "strip", "facts"))}
 
 
 def network(result: Mapping[str, Any], searched: Entry | None) -> View:
@@ -137,19 +138,28 @@ def _search_facts(search: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value and value != wording.MISSING]
 
 
+def _loss_chart(lines: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
+    """The cross-entropy where it was recorded by itself, otherwise the loss."""
+    cross_entropy = _curve(lines, "ce")
+    if cross_entropy:
+        return charts.curve_chart("loss", "Cross-entropy of the sampled paths, nats", cross_entropy)
+    return charts.curve_chart("loss", "Training loss of the sampled paths, nats", _curve(lines, "loss"))
+
+
 def _curve(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     found = [(number(row.get("step")), number(row.get(key))) for row in lines]
     return [(step, value) for step, value in found if step is not None and value is not None]
 
 
-def _flat(data: Mapping[str, Any], before: str = "", depth: int = 0) -> list[tuple[str, str]]:
-    """An object's values by dotted name."""
+def _flat(data: Mapping[str, Any], depth: int = 0) -> list[tuple[str, str]]:
+    """An object's values by name; the values of objects inside it stand under their own names."""
     found: list[tuple[str, str]] = []
     for name, value in data.items():
+        said = name.replace("_", " ")
         if isinstance(value, Mapping):
-            found += _flat(value, f"{before}{name}.", depth + 1) if depth < 2 else []
+            found += _flat(value, depth + 1) if depth < 2 else []
         elif isinstance(value, list):
-            found.append((before + name, ", ".join(str(item) for item in value[:20])))
+            found.append((said, ", ".join(str(item) for item in value[:20])))
         elif value is not None:
-            found.append((before + name, str(value)))
+            found.append((said, str(value)))
     return found[:MOST_FACTS]

@@ -17,6 +17,7 @@ from hwnas.report.svg import figure, line, polyline, tag, words
 HEAT_STEPS = 7  # classes heat0 … heat6 of the style sheet
 MOST_BLOCKS = 160
 MOST_CHOICES = 120
+FEWEST_LINES = 3  # of gates, to say since when an option has led
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def gate_strip(lines: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) ->
     cell = (460 - left - right) / len(columns)
     parts = [words(left + cell * (index + 0.5), 14, shortened(option, max(int(cell / 6), 2)), "axis-title", "middle")
              for index, option in enumerate(columns)]  # fmt: skip
-    parts.append(words(460, 14, "since step", "axis-title", "end"))
+    if len(lines) >= FEWEST_LINES:
+        parts.append(words(460, 14, "since step", "axis-title", "end"))
     for index, (choice, options) in enumerate(last.items()):
         y = 24 + row_height * index
         parts.append(words(0, y + 13.5, shortened(choice, 17), "tick-dark"))
@@ -180,7 +182,7 @@ def _probabilities(options: Any) -> dict[str, float]:
 
 def _led_since(lines: Sequence[Mapping[str, Any]], choice: str, final: Mapping[str, float]) -> str:
     """The first step from which on the final winner was always the likeliest; "" with too few lines to tell."""
-    if len(lines) < 3:
+    if len(lines) < FEWEST_LINES:
         return ""
     winner, since = _winner(final), None
     for entry in reversed(lines):

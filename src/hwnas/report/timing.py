@@ -23,7 +23,7 @@ def prediction(result: Mapping[str, Any], searched: Entry | None) -> View:
         "lead": _model_lead(model, len(held_out)),
         "timing": _timing(searched) if searched else [],
         "slack": _slack(result, searched),
-        "reason": text(mapping(result.get("search")).get("reason")),
+        "reason": text(mapping(result.get("search")).get("reason")).rstrip("."),
     }
     return {**view, "shown": any(view[key] for key in ("chart", "rounds", "table", "timing", "slack"))}
 
@@ -76,6 +76,7 @@ def _model_lead(model: Mapping[str, Any], held_out: int) -> str:
 def _round_row(row: Mapping[str, Any]) -> View:
     return {
         "what": text(row.get("what")),
+        "whose": text(row.get("role")),
         "architecture": text(row.get("architecture_id")),
         "predicted": wording.milliseconds(number(row.get("predicted_ms"))),
         "measured": wording.milliseconds(number(row.get("measured_ms"))),
@@ -96,7 +97,10 @@ def _timing(searched: Entry) -> list[tuple[str, str]]:
         ("each session", " · ".join(wording.significant(value) for value in numbers(latency.get("sessions_ms")))),
         ("wall clock p50", wording.milliseconds(number(latency.get("wall_p50_ms")))),
         ("wall clock p90", wording.milliseconds(number(latency.get("wall_p90_ms")))),
-        ("rounds", rounds if unstable is None else f"{rounds}, {wording.count(unstable)} unstable and repeated"),
+        (
+            "rounds",
+            rounds if unstable is None else f"{rounds}, {wording.count(unstable)} of them unstable in spite of repeats",
+        ),
         ("sha256", text(latency.get("file_sha256"))),
     ]
     return [(name, value) for name, value in facts if value and value != wording.MISSING]

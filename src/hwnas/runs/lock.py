@@ -10,17 +10,19 @@ import errno
 import fcntl
 import os
 import socket
+import time
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import psutil
 
-from hwnas.core.errors import FileFormatError, InputError, RunError
+from hwnas.core.errors import InputError, RunError
 from hwnas.runs.files import encode_json, read_json, write_error
 
 _LOCK_LIMIT_BYTES = 4096
+_PATIENCE_SECONDS = 1.0
 _IN_USE = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -47,6 +49,7 @@ class RunLock:
             RunError: another process holds it; the message names pid and host.
             InputError: the directory cannot be written.
         """
+        give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -59,6 +62,10 @@ class RunLock:
                     return RunLock(path, descriptor)
             except OSError as reason:
                 os.close(descriptor)
+                # A child that was forked in its holder's last moment has the lock until it first runs.
+                if reason.errno in _IN_USE and _holder_is_gone(path) and time.monotonic() < give_up:
+                    time.sleep(0.02)
+                    continue
                 raise _refusal(path, reason) from reason
             os.close(descriptor)  # its holder removed the file between the two calls: try the new one
 
@@ -108,12 +115,24 @@ def _refusal(path: Path, reason: OSError) -> RunError | InputError:
     return RunError(f"{path.parent} is in use by {_holder(path)}; wait until it ends, stop it, or choose another --out")
 
 
-def _holder(path: Path) -> str:
+def _read_holder(path: Path) -> dict[str, Any]:
+    """Who signed the lock; empty between taking and signing it."""
     try:
         holder = read_json(path, _LOCK_LIMIT_BYTES)
-    except (InputError, FileFormatError):
-        holder = None
-    if not isinstance(holder, dict):
-        return "another process"  # caught between taking the lock and signing it
+    except InputError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _holder_is_gone(path: Path) -> bool:
+    holder = _read_holder(path)
+    pid = holder.get("pid")
+    return isinstance(pid, int) and holder.get("host") == socket.gethostname() and not psutil.pid_exists(pid)
+
+
+def _holder(path: Path) -> str:
+    holder = _read_holder(path)
+    if not holder:
+        return "another process"
     mine = " (this very process)" if holder.get("pid") == os.getpid() else ""
     return f"process {holder.get('pid')}{mine} on host {holder.get('host')}, started {holder.get('started')}"

@@ -24,7 +24,7 @@ _VARIABLES = (
 # The instruction sets between which CPU kernels, and so the last bits of results, differ.
 _INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_GIT_TIMEOUT_SECONDS = 2.0
+_GIT_TIMEOUT_SECONDS = 5.0
 
 
 def environment() -> dict[str, Any]:

@@ -46,8 +46,8 @@ class ProxylessGSettings:
     """
 
     steps: int
-    warmup_share: float = 0.4
-    architecture_every: int = 2
+    warmup_share: float = 0.5
+    architecture_every: int = 1
     alpha_lr: float = 0.03
     loss: LatencyLoss = AbsoluteLoss()
     recipe: Recipe = Recipe(average_share=0.0)

@@ -51,9 +51,6 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
     stored = run.store.measurement(target_id, name, "latency-model")
     if stored is not None:
         return LatencyModel.from_json(stored)
-    note = job.store.read(job.target).note
-    if note:
-        progress.say(note)
     model = profile(
         job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
         held_out=job.settings.held_out, timer=job.timer, progress=progress,

@@ -176,9 +176,7 @@ def _data(job: FitJob) -> dict[str, Any]:
 
 
 def _latency_model(model: LatencyModel) -> dict[str, Any] | None:
-    if model.quality is None:
-        return None
-    return {**model.quality.to_json(), "calibration_networks": len(model.observations)}
+    return model.quality.to_json() if model.quality else None
 
 
 def _search(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from PIL import Image
 from hwnas.data.images import ImageData, MemorySplit
 from hwnas.data.sources import load_data
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="session")
 def mnist5k() -> ImageData:
@@ -26,16 +23,6 @@ def mnist5k() -> ImageData:
 @pytest.fixture(scope="session")
 def digits() -> ImageData:
     return load_data("digits")
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of large data for tests; skips with the reason where there is none."""
-    project = Path(__file__).resolve().parents[3]
-    folder = Path(os.environ.get("HWNAS_DATA") or project.parent / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no data at {folder}: set HWNAS_DATA to test on the real CIFAR-10 pack")
-    return folder
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ class Listener:
         pass
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fake_timer() -> type[FakeTimer]:
     return FakeTimer
 
@@ -89,12 +89,12 @@ def listener() -> Listener:
     return Listener()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def truth_ms() -> Callable[[ModelFile], float]:
     return known_ms
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def target_of() -> Callable[..., Target]:
     def make(version: str = "1.0", threads: int = 1, shape: tuple[int, ...] = (1, 24, 24)) -> Target:
         return Target("onnxruntime-f32", TargetKey("onnxruntime", version, "f32", threads, 1, shape, "a processor"))
@@ -102,7 +102,7 @@ def target_of() -> Callable[..., Target]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def target(target_of: Callable[..., Target]) -> Target:
     return target_of()
 
@@ -112,6 +112,6 @@ def store(tmp_path: Path) -> TargetStore:
     return TargetStore(tmp_path / "cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def space() -> ProxylessSpace:
     return proxyless_space("proxyless-small", (1, 24, 24), 10)

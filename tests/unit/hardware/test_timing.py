@@ -103,12 +103,12 @@ def test_a_measurement_survives_json(target, store, file, fake_timer):
 
 def test_damaged_measurements_are_refused_by_name(target, store, file, fake_timer):
     whole = measure(target, {"net": file.content}, store, timer=fake_timer())["net"].to_json()
-    for name in whole:
-        for wrong in (None, "x", {}):
-            with pytest.raises(FileFormatError):
-                Measurement.from_json({**whole, name: wrong} if name != "target_id" else {**whole, "format": wrong})
-    with pytest.raises(FileFormatError):
-        Measurement.from_json([])
+    whole = json.loads(json.dumps(whole))
+    cases = [{**whole, name: wrong} for name in whole for wrong in (None, {}, [None], float("nan"))]
+    cases += [{**whole, name: "x"} for name in whole if name not in ("target_id", "file_sha256")]
+    for case in [*cases, [], None, {}]:
+        with pytest.raises(FileFormatError):
+            Measurement.from_json(case)
 
 
 def test_large_files_are_timed_in_groups_that_fit_in_memory(target, store, file, fake_timer, monkeypatch):

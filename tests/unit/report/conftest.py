@@ -120,27 +120,12 @@ def make_result(seed: int = 0, accuracy: float = 0.981, latency: float = 0.2904)
         "latency_model": latency_model(rng),
         "search": {
             "strategy": "proxyless-g", "loss": "absolute", "derived": "argmax",
-            "reason": "The likeliest options were predicted at 0.294 ms, inside the aim of 0.303 ms.",
+            "reason": "the argmax of the gates; none of 64 feasible samples scores better.",
             "weight_steps": 2400, "architecture_steps": 1200, "images_seen": 230_400, "final_entropy": 0.313,
             "expected_ms": 0.2987,
         },
-        "rounds": [
-            {"architecture_id": architecture_id, "predicted_ms": predicted, "measured_ms": measured, "upper_ms": upper,
-             "inside": upper <= BUDGET_MS, "what": what}
-            for architecture_id, predicted, measured, upper, what in (
-                ("77aa01c9b2d4", 0.3022, 0.3119, 0.3168, "before training"),
-                (network["architecture_id"], 0.2939, 0.2893, 0.2951, "before training"),
-                (network["architecture_id"], 0.2939, 0.2904, 0.2959, "shipped file"),
-            )
-        ],
-        "comparison": [
-            {"against": "fixed", "label": "the best fixed network", "difference": accuracy - 0.969,
-             "interval": [0.0021, 0.0222],
-             "verdict": "The search is ahead of the best fixed network, by more than chance in the images explains."},
-            {"against": "random", "label": "random search", "difference": accuracy - 0.975,
-             "interval": [-0.0031, 0.0149],
-             "verdict": "The search is not clearly ahead of random search on the same shared weights."},
-        ],
+        "rounds": closed_loop(network["architecture_id"]),
+        "comparison": comparison(accuracy),
         "candidates": candidates(rng, network),
         "blocks": blocks(),
         "compute": [
@@ -153,6 +138,30 @@ def make_result(seed: int = 0, accuracy: float = 0.981, latency: float = 0.2904)
         "environment": {"python": "3.11.7", "torch": "2.13.0+cpu", "onnx": "1.23.2", "platform": "Linux-6.1-x86_64",
                         "cpus": 2, "git": "c1384f4"},
     }  # fmt: skip
+
+
+def closed_loop(delivered: str) -> list[dict[str, Any]]:
+    return [
+        {"architecture_id": architecture_id, "predicted_ms": predicted, "measured_ms": measured, "upper_ms": upper,
+         "inside": upper <= BUDGET_MS, "what": what, "role": "searched"}
+        for architecture_id, predicted, measured, upper, what in (
+            ("77aa01c9b2d4", 0.3022, 0.3119, 0.3168, "before training"),
+            (delivered, 0.2939, 0.2893, 0.2951, "before training"),
+            (delivered, 0.2939, 0.2904, 0.2959, "shipped file"),
+        )
+    ]  # fmt: skip
+
+
+def comparison(accuracy: float) -> list[dict[str, Any]]:
+    return [
+        {"against": "fixed", "label": "the best fixed network", "difference": accuracy - 0.969,
+         "interval": [0.0021, 0.0222],
+         "verdict": "The searched network is better than the best fixed network by 1.2 points (95 % interval +0.2 to "
+                    "+2.2, 1,000 test images): more than the noise of the test images."},
+        {"against": "random", "label": "random search", "difference": accuracy - 0.975, "interval": [-0.0031, 0.0149],
+         "verdict": "The searched network is better than random search by 0.6 points (95 % interval -0.3 to +1.5, "
+                    "1,000 test images): not more than the noise of the test images."},
+    ]  # fmt: skip
 
 
 def latency_model(rng: np.random.Generator) -> dict[str, Any]:

@@ -18,7 +18,8 @@ def plain(said: str) -> str:
 @pytest.mark.parametrize(
     ("value", "said"),
     [(0.29, "0.290 ms"), (0.2955, "0.296 ms"), (0.28449, "0.284 ms"), (1.005, "1.01 ms"), (12.345, "12.3 ms"),
-     (0.9996, "1.00 ms"), (99.96, "100 ms"), (412.4, "412 ms"), (0.01234, "0.0123 ms"), (0, "0.00 ms"), (None, "–"), (1234.5, "1235 ms")],
+     (0.9996, "1.00 ms"), (99.96, "100 ms"), (412.4, "412 ms"), (0.01234, "0.0123 ms"), (0, "0.00 ms"), (None, "–"),
+     (1234.5, "1235 ms")],
 )  # fmt: skip
 def test_milliseconds_have_three_digits(value, said):
     assert plain(wording.milliseconds(value)) == said

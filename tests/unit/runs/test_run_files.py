@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,24 @@ def test_a_fault_at_every_request_leaves_the_old_file_or_the_new(tmp_path: Path,
         files.remove_leftovers(tmp_path)
         assert os.listdir(tmp_path) == ["result.json"]
     assert old in found and new in found
+
+
+def test_the_content_is_durable_before_its_name_and_the_name_before_it_returns(tmp_path: Path, monkeypatch) -> None:
+    events = []
+    original = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(descriptor: int) -> None:
+        events.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "content")
+        original["fsync"](descriptor)
+
+    def replace(source: Path, target: Path) -> None:
+        events.append("name")
+        original["replace"](source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_json(tmp_path / "result.json", {})
+    assert events == ["content", "name", "directory"]
 
 
 def test_no_space_says_how_many_bytes_are_needed(tmp_path: Path) -> None:

@@ -334,6 +334,14 @@ def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(tmp_path: Path) -> N
         store.add_trial("random", "large", {"text": "x" * 100_000})
 
 
+def test_a_damaged_row_is_named_at_once_not_when_it_is_needed(filled: Path) -> None:
+    with sqlite3.connect(filled) as other:
+        other.execute("UPDATE trials SET seed = 99 WHERE id = 7")
+    other.close()
+    with pytest.raises(RunError, match="row 7 of its table trials does not match"):
+        RunStore(filled, new=False)
+
+
 def test_damage_found_while_running_is_named(filled: Path) -> None:
     with RunStore(filled) as store:
         with sqlite3.connect(filled) as other:
