@@ -11,7 +11,7 @@ from hypothesis import settings
 from hwnas.core.cells import NasnetCell, PyramidTreeBlock
 from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv
 from hwnas.core.network import NetworkSpec, Node
-from hwnas.formats.arrays import random_arrays
+from hwnas.testing.engines import used_arrays as arrays_as_after_training
 
 # No deadline: the machine may be busy. No database: tests leave nothing behind.
 settings.register_profile("hwnas", deadline=None, database=None)
@@ -133,17 +133,7 @@ def cell_network() -> Callable[[str], NetworkSpec]:
     return lambda name: makers[name]()
 
 
-def _used(network: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    arrays = random_arrays(network, seed)
-    for name, array in arrays.items():
-        if array.ndim == 1:
-            low, high = (0.5, 1.5) if name.endswith(("weight", "running_var")) else (-0.3, 0.3)
-            arrays[name] = rng.uniform(low, high, array.shape).astype(np.float32)
-    return arrays
-
-
 @pytest.fixture
 def used_arrays() -> Callable[[NetworkSpec, int], dict[str, np.ndarray]]:
     """Arrays with batch-norms that do something, as after training."""
-    return _used
+    return arrays_as_after_training

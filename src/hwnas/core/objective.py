@@ -66,9 +66,10 @@ class LogProductLoss:
     def __call__(self, ce: Any, expected_ms: Any, target_ms: float) -> Any:
         """The loss."""
         expected_us, target_us = expected_ms * 1000.0, target_ms * 1000.0
-        if target_us <= 1 or float(expected_us) <= 1:
+        is_number = isinstance(expected_us, (int, float))
+        if target_us <= 1 or (expected_us if is_number else expected_us.detach()) <= 1:
             raise InputError("the log-product loss needs latencies above 1 us; use --loss absolute")
-        log_expected = math.log(expected_us) if isinstance(expected_us, float) else expected_us.log()
+        log_expected = math.log(expected_us) if is_number else expected_us.log()
         return self.alpha * ce * (log_expected / math.log(target_us)) ** self.beta
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwnas.core.cells import NasnetCell
+from hwnas.core.cells import NasnetCell, PyramidTreeBlock
 from hwnas.core.errors import EvaluationFailed
-from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
+from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv
 from hwnas.core.network import NetworkSpec, Node
 from hwnas.core.protocols import Engine
+from hwnas.formats.arrays import random_arrays
 from hwnas.formats.onnx_file import to_onnx
 
 
@@ -42,11 +43,14 @@ class EngineContract:
         """Our ONNX file gives, on the engine, the scores of the torch module with the same arrays."""
         import torch
 
+        from hwnas.nn.build import build, load_arrays
+
         for name, network in networks().items():
-            module, model, images = trained(network)
+            module, images = build(network).eval(), _images(network)
+            load_arrays(module, used_arrays(network, seed=1))
             with torch.no_grad():
                 expected = module(torch.from_numpy(images)).numpy()
-            found = engine.predict(model, images)
+            found = engine.predict(_model(network), images)
             assert found.shape == expected.shape and found.dtype == np.float32
             error = float(np.abs(found - expected).max() / expected.std())
             assert error <= self.tolerance, f"{name}: {error:.1e} standard deviations"
@@ -54,21 +58,21 @@ class EngineContract:
     def test_an_image_is_judged_alone(self, engine: Engine) -> None:
         """Scores do not depend on the images beside it."""
         for network in networks().values():
-            _, model, images = trained(network)
+            model, images = _model(network), _images(network)
             together = engine.predict(model, images)
             np.testing.assert_array_equal(together[1:2], engine.predict(model, images[1:2]))
 
     def test_a_loaded_network_runs_as_often_as_it_is_called(self, engine: Engine) -> None:
         """A runner returns nothing, and can be called again."""
         for network in networks().values():
-            runner = engine.load(trained(network)[1], network.input_shape)
+            runner = engine.load(_model(network), network.input_shape)
             for _ in range(3):
                 runner()
 
     def test_what_is_no_model_is_refused(self, engine: Engine) -> None:
         """A damaged file is an EvaluationFailed, when loading and when predicting."""
         network = networks()["mobile"]
-        damaged = trained(network)[1][:-100]
+        damaged = _model(network)[:-100]
         images = np.zeros((1, *network.input_shape), np.float32)
         for attempt in (
             lambda: engine.load(damaged, network.input_shape),
@@ -82,35 +86,42 @@ class EngineContract:
 
 
 def networks() -> dict[str, NetworkSpec]:
-    """Small networks that hold every primitive a space may ask for."""
-    cell = NasnetCell(
-        4,
-        blocks=(
-            (0, "sep5", 1, "sep3"),
-            (1, "sep5", 1, "max3"),
-            (0, "avg3", 1, "identity"),
-            (1, "avg3", 1, "avg3"),
-            (0, "sep3", 0, "identity"),
+    """Small networks that hold every primitive there is."""
+    normal = ((0, "sep5", 1, "sep3"), (1, "max3", 0, "avg3"), (0, "identity", 2, "sep3"))
+    reduction = ((0, "sep5", 1, "sep7"), (0, "max3", 1, "avg3"), (2, "identity", 0, "avg3"))
+    tree = ("sep7", "dil3", "identity", "max3", "sep3", "avg3", "sep5", "sep5", "sep5", "dil3", "sep7", "sep7")
+    bodies: dict[str, tuple[Node, ...]] = {
+        "mobile": (
+            Node("down", MBConv(16, 5, 3, stride=2)),
+            Node("same", MBConv(16, 3, 6)),
+            Node("excite", MBConv(16, 3, 3, se_channels=4, activation="hard_swish")),
+            Node("swish", ConvBnAct(24, 1, activation="swish")),
+            Node("gate", ConvBnAct(24, 3, activation="hard_sigmoid")),
         ),
-        concat=(1, 2, 3, 4, 5, 6),
-    )
-    rows: dict[str, list[tuple[str, LayerSpec]]] = {
-        "mobile": [
-            ("down", MBConv(16, 5, 3, stride=2)),
-            ("same", MBConv(16, 3, 6)),
-            ("excite", MBConv(16, 3, 3, se_channels=4, activation="hard_swish")),
-            ("swish", ConvBnAct(24, 1, activation="swish")),
-        ],
-        "cell": [("cell", cell)],
+        "cell": (
+            Node("normal", NasnetCell(6, normal, (2, 3, 4)), ("stem", "stem")),
+            Node("reduction", NasnetCell(8, reduction, (2, 3, 4), reduction=True), ("normal", "stem")),
+        ),
+        "tree": (Node("tree", PyramidTreeBlock(6, 2, tree)), Node("activate", BnAct())),
     }
-    return {
-        name: NetworkSpec(
-            (3, 17, 15),
-            (
-                Node("stem", ConvBnAct(8, 3)),
-                *(Node(node, layer, ("stem", "input_copy") if node == "cell" else ()) for node, layer in middle),
-                Node("classifier", Classifier(7)),
-            ),
-        )
-        for name, middle in rows.items()
-    }
+    ends = Node("stem", ConvBnAct(8, 3, activation="")), Node("classifier", Classifier(7))
+    return {name: NetworkSpec((3, 18, 14), (ends[0], *body, ends[1])) for name, body in bodies.items()}
+
+
+def used_arrays(network: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
+    """Arrays with batch-norms that do something, as after training."""
+    rng = np.random.default_rng(seed)
+    arrays = random_arrays(network, seed)
+    for name, array in arrays.items():
+        if array.ndim == 1:
+            low, high = (0.5, 1.5) if name.endswith(("weight", "running_var")) else (-0.3, 0.3)
+            arrays[name] = rng.uniform(low, high, array.shape).astype(np.float32)
+    return arrays
+
+
+def _model(network: NetworkSpec) -> bytes:
+    return to_onnx(network, used_arrays(network, seed=1))
+
+
+def _images(network: NetworkSpec) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal((4, *network.input_shape), dtype=np.float32)

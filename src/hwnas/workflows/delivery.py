@@ -20,10 +20,11 @@ from hwnas.hardware.engines import open_engine
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import write_atomically, write_json
-from hwnas.training.fit import train
+from hwnas.training.fit import recalibrate, train
 from hwnas.workflows.choosing import Chosen
 from hwnas.workflows.job import FitJob
 
+RECALIBRATION_IMAGES = 2000
 PARITY_IMAGES = 64
 PARITY_TOLERANCE = 1e-3  # of the scores' standard deviation; batch-norm folding alone gives about 1e-5
 
@@ -71,9 +72,9 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     initialise(scratch, seed_for(job.settings.seed, "initial weights", arch.id))
     trained = {"scratch": _trained(scratch, "scratch", chosen, job, run, progress)}
     if chosen.contender.supernet is not None:
-        trained["inherited"] = _trained(
-            chosen.contender.supernet.extract(arch), "inherited", chosen, job, run, progress
-        )
+        inherited = chosen.contender.supernet.extract(arch)
+        recalibrate(inherited, job.data, images=RECALIBRATION_IMAGES, device=job.device)
+        trained["inherited"] = _trained(inherited, "inherited", chosen, job, run, progress)
     quality = {way: score(network, job.data, job.data.search, job.device).quality for way, network in trained.items()}
     weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
     arrays = arrays_of(trained[weights])

@@ -16,7 +16,7 @@ import torch
 from hwnas.core.errors import InputError
 from hwnas.core.layers import BnAct, Classifier, ConvBnAct, LayerSpec, MBConv, Zero
 from hwnas.core.network import NetworkSpec, Node, lower
-from hwnas.core.primitives import ACTIVATIONS, Activation, Add, BatchNorm, Conv, GraphWriter
+from hwnas.core.primitives import ACTIVATIONS, Activation, Add, BatchNorm, Conv, GraphWriter, Pad
 from hwnas.formats.arrays import random_arrays
 from hwnas.formats.onnx_file import to_onnx
 from hwnas.nn.build import build, load_arrays
@@ -173,6 +173,23 @@ def test_folding_takes_the_bias_along_and_kernels_need_not_be_square(used_arrays
     model, found, expected = both(network, used_arrays(network, 0))
     assert error(found, expected) < 1e-5
     assert [node.op_type for node in checked(model).graph.node] == ["Conv"]
+
+
+@dataclass(frozen=True)
+class Shifted(LayerSpec):
+    """A pad that grows one way, crops another, by different amounts."""
+
+    pad: Pad
+
+    def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
+        return graph.add(f"{name}.pad", self.pad, inputs[0])
+
+
+@pytest.mark.parametrize("pad", [Pad(1, 2, -1, -2, 3), Pad(2, -1, 3, 1, -2), Pad(0, -1, -2, -1, 0), Pad(3, 0, 1, 2, 3)])
+def test_padding_and_cropping(pad: Pad) -> None:
+    network = NetworkSpec((2, 6, 7), (Node("a", Shifted(pad)),))
+    _, found, expected = both(network, {})
+    assert np.array_equal(found, expected)
 
 
 def test_a_batch_norm_first_and_a_network_of_nothing(used_arrays: UsedArrays) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -292,18 +291,24 @@ def test_values_are_released_when_nobody_needs_them() -> None:
 
     class Watch(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            gc.collect()
             alive.append(sum(ref() is not None for ref in seen))
             y = x + 0
             seen.append(weakref.ref(y))
             return y
 
-    module = build(NetworkSpec((2, 4, 4), tuple(Node(f"n{i}", ConvBnAct(2, 3)) for i in range(6)))).eval()
-    for part in list(module.children()):
-        part.conv = Watch()
+    nodes = (
+        Node("a", ConvBnAct(2, 3)),
+        Node("b", MBConv(2, 3, 2)),
+        Node("c", ConvBnAct(2, 3)),
+        Node("d", ConvBnAct(2, 3)),
+    )
+    module = build(NetworkSpec((2, 4, 4), nodes)).eval()
+    for part in (module.a, module.b.project, module.c, module.d):
+        part.bn = Watch()
     with torch.inference_mode():
         module(torch.rand(1, 2, 4, 4))
-    assert alive == [0] * 6
+    # Before b's projection: a's value, which the residual still needs. After the addition: nothing.
+    assert alive == [0, 1, 0, 0]
 
 
 def test_node_names_that_torch_uses_itself() -> None:

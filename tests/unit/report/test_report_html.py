@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_result
+from example_run import make_result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_reader import read

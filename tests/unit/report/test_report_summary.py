@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import make_result
+from example_run import make_result
 from page_reader import read
 
 from hwnas.report import render_summary

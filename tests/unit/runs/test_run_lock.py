@@ -1,5 +1,7 @@
 """Two processes never share a run directory, and a dead one never blocks it."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -88,6 +90,39 @@ def test_a_lock_is_given_back_after_every_failure(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert not (tmp_path / "lock.json").exists()
     RunDirectory.open(tmp_path, CONFIG).close()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_the_last_moment_of_a_dead_holder_is_waited_for_a_living_one_is_not(tmp_path: Path, monkeypatch, gone) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    holder = {"pid": ended.pid if gone else os.getpid(), "host": socket.gethostname(), "started": "2026"}
+    (tmp_path / "lock.json").write_text(json.dumps(holder))
+    original, tries = fcntl.flock, []
+
+    def refuse_three_times(descriptor: int, operation: int) -> None:
+        tries.append(operation)
+        if len(tries) <= 3:
+            raise BlockingIOError(errno.EAGAIN, "in use")
+        original(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refuse_three_times)
+    if gone:
+        RunLock.take(tmp_path / "lock.json").release()
+    else:
+        with pytest.raises(RunError, match=f"process {os.getpid()} "):
+            RunLock.take(tmp_path / "lock.json")
+        assert len(tries) == 1
+
+
+@pytest.mark.parametrize(("code", "words"), [(errno.ENOLCK, "has no file locks"), (errno.EIO, "cannot lock")])
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch, code: int, words: str) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(RunError, match=words):
+        RunDirectory.open(tmp_path, CONFIG)
 
 
 def test_an_unsigned_lock_is_refused_without_a_name(tmp_path: Path) -> None:

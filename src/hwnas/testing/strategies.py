@@ -1,0 +1,99 @@
+"""The laws of a search strategy, as a test class that pytest runs on any of them.
+
+In a test file of your own:
+
+    @pytest.fixture
+    def few_steps():
+        def run(seed, checkpoints):
+            found = my_search(ToySpace(), toy_data(), steps=20, seed=seed, checkpoints=checkpoints)
+            return {"weights": found.weights, "choices": found.logits}  # everything that it learned, as numpy arrays
+        return run
+
+    class TestMyStrategy(StrategyContract):
+        pass
+
+A strategy saves a checkpoint at least once before its last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import final
+
+import numpy as np
+
+from hwnas.core.protocols import Checkpoint, Checkpoints, NoCheckpoints
+
+FewSteps = Callable[[int, Checkpoints], Mapping[str, np.ndarray]]
+
+
+class StrategyContract:
+    """Every test takes a fixture `few_steps`: a short search by seed and checkpoints, as arrays of all it learned."""
+
+    def test_the_seed_decides_everything(self, few_steps: FewSteps) -> None:
+        """Equal seeds learn equal arrays, bit for bit; another seed learns others."""
+        first = few_steps(0, NoCheckpoints())
+        assert differences(first, few_steps(0, NoCheckpoints())) == []
+        assert differences(first, few_steps(1, NoCheckpoints())) != []
+
+    def test_a_search_that_was_cut_off_goes_on_bit_for_bit(self, few_steps: FewSteps) -> None:
+        """n steps equal k + save + load + (n − k), for every k at which the strategy saves."""
+        whole = KeptCheckpoints()
+        expected = few_steps(0, whole)
+        assert len(whole.saved) >= 2, "the strategy saves nothing before its last step"
+        for number, checkpoint in enumerate(whole.saved[:-1], start=1):
+            kept = KeptCheckpoints(stop_after=number)
+            try:
+                few_steps(0, kept)
+            except CutOff:
+                pass
+            assert kept.saved[-1].step == checkpoint.step
+            resumed = KeptCheckpoints(kept.saved)
+            assert differences(expected, few_steps(0, resumed)) == [], f"resumed at step {checkpoint.step}"
+            assert [saved.step for saved in resumed.saved] == [saved.step for saved in whole.saved]
+
+    def test_a_finished_search_does_nothing_more(self, few_steps: FewSteps) -> None:
+        """Resumed at its last checkpoint, a search gives what it gave, and saves nothing."""
+        kept = KeptCheckpoints()
+        expected = few_steps(0, kept)
+        before = len(kept.saved)
+        assert differences(expected, few_steps(0, kept)) == []
+        assert len(kept.saved) == before
+
+
+class CutOff(Exception):
+    """What ends a search in the middle, as a killed process would."""
+
+
+@final
+class KeptCheckpoints:
+    """Checkpoints in memory, each a copy.
+
+    Args:
+        saved: those of an earlier process.
+        stop_after: raises CutOff when so many have been saved; None for never.
+    """
+
+    def __init__(self, saved: list[Checkpoint] | None = None, stop_after: int | None = None) -> None:
+        self.saved = list(saved or [])
+        self._stop_after = stop_after
+
+    def latest(self) -> Checkpoint | None:
+        """The newest one."""
+        return self.saved[-1] if self.saved else None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keeps a copy."""
+        arrays = {name: array.copy() for name, array in checkpoint.arrays.items()}
+        self.saved.append(Checkpoint(checkpoint.step, arrays, dict(checkpoint.state)))
+        if len(self.saved) == self._stop_after:
+            raise CutOff
+
+
+def differences(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> list[str]:
+    """The names of arrays that are not equal bit for bit, or that only one side has."""
+    return [
+        name
+        for name in sorted({*a, *b})
+        if name not in a or name not in b or a[name].dtype != b[name].dtype or a[name].tobytes() != b[name].tobytes()
+    ]
