@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.core.errors import FileFormatError, InputError
+from hwnas.core.graphs import check_names
 from hwnas.core.layers import LayerSpec, layer_from_json, layer_to_json
 from hwnas.core.primitives import Graph, GraphWriter, Shape
 
@@ -78,7 +79,7 @@ class NetworkSpec:
         if not isinstance(rows, list) or not rows:
             raise FileFormatError("network: field 'nodes' must be a list with at least one node")
         network = NetworkSpec(tuple(shape), tuple(_node_from_json(index, row) for index, row in enumerate(rows)))
-        lower(network)
+        check_names(lower(network))
         return network
 
 

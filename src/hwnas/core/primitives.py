@@ -197,6 +197,9 @@ def output_shape(primitive: Primitive, inputs: Sequence[Shape]) -> Shape:
         case Conv():
             fits = len(first) == 3 and first[0] == primitive.in_channels
             _require(fits, f"expects {primitive.in_channels} channels, not {first}")
+            groups = primitive.groups
+            even = groups > 0 and primitive.in_channels % groups == 0 and primitive.out_channels % groups == 0
+            _require(even, f"cannot split {primitive.in_channels} and {primitive.out_channels} channels by {groups}")
             spatial = tuple(
                 _window(size, kernel, primitive.stride, pad, primitive.dilation)
                 for size, kernel, pad in zip(first[1:], primitive.kernel, primitive.padding, strict=True)
@@ -214,9 +217,11 @@ def output_shape(primitive: Primitive, inputs: Sequence[Shape]) -> Shape:
             return first
         case Pool():
             _require(primitive.kind in ("max", "avg"), f"pool kind {primitive.kind!r} is neither max nor avg")
+            _require(len(first) == 3, f"pools a map, not {first}")
             windows = [_window(size, primitive.kernel, primitive.stride, primitive.padding, 1) for size in first[1:]]
             return (first[0], *windows)
         case GlobalPool():
+            _require(len(first) == 3, f"pools a map, not {first}")
             return (first[0], 1, 1)
         case Flatten():
             features = 1
@@ -237,6 +242,7 @@ def output_shape(primitive: Primitive, inputs: Sequence[Shape]) -> Shape:
             _require(0 <= primitive.start < primitive.stop <= first[0], f"takes channels outside {first}")
             return (primitive.stop - primitive.start, *first[1:])
         case Pad():
+            _require(len(first) == 3, f"pads a map, not {first}")
             height = first[1] + primitive.top + primitive.bottom
             width = first[2] + primitive.left + primitive.right
             return (first[0] + primitive.channels, height, width)
@@ -271,6 +277,7 @@ def buffer_shapes(primitive: Primitive) -> dict[str, Shape]:
 
 
 def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    _require(stride > 0 and kernel > 0, f"a window of {kernel} cannot move by {stride}")
     out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     _require(out > 0, f"a window of {kernel} does not fit a map of {size}")
     return out

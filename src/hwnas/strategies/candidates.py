@@ -15,6 +15,7 @@ from hwnas.core.trial import Trial
 from hwnas.nn.gates import Gates
 
 DRAWS_PER_CANDIDATE = 60
+WELL_USED = 0.9  # of the limit: from here on an architecture counts as using it
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def learned_candidates(
 ) -> list[Architecture]:
     """The argmax where it is inside the constraint, then distinct samples of softmax(α) that are.
 
-    Where none of the draws is inside, the argmax is moved inside at the least loss of probability.
+    Samples that use the limit come first: a budget that is left over has bought no accuracy. Where none of the draws is
+    inside, the argmax is moved inside at the least loss of probability.
 
     Args:
         gates: the learned distribution.
@@ -49,11 +51,13 @@ def learned_candidates(
         rng: draws the samples.
     """
     drawn = chain([gates.argmax()], (gates.sample(rng) for _ in range(DRAWS_PER_CANDIDATE * count)))
-    found = list(islice(_distinct(arch for arch in drawn if arch in constraint), count))
+    found = list(_distinct(arch for arch in drawn if arch in constraint))
     if not found:
         moved = nearest_inside(gates, constraint.terms, constraint.limit_ms)
         return [moved] if moved in constraint else []
-    return found
+    rest = [arch for arch in found if arch != gates.argmax()]
+    using = [arch for arch in rest if constraint.terms.total(arch) >= WELL_USED * constraint.limit_ms]
+    return list(_distinct(chain(found[:1], using, rest)))[:count]
 
 
 def nearest_inside(gates: Gates, terms: CostTerms, limit: float) -> Architecture:

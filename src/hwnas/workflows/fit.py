@@ -20,7 +20,7 @@ from hwnas.nn.supernet import PathSupernet
 from hwnas.report.html import render_report
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import write_atomically
-from hwnas.strategies.candidates import Constraint, fixed_candidates, learned_candidates, random_candidates
+from hwnas.strategies.candidates import WELL_USED, Constraint, fixed_candidates, learned_candidates, random_candidates
 from hwnas.strategies.proxyless_g import Searched, search
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.choosing import Contender, best_scoring, choose, learned, round_row
@@ -30,8 +30,6 @@ from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits, settle_limits
 from hwnas.workflows.measuring import measured, profiled
 from hwnas.workflows.result import Outcome, result_json
-
-WELL_USED = 0.85  # of the budget: an argmax below it gives way to a sample that scores better
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,21 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
         EvaluationFailed: a training diverged, a file could not be exported or measured.
     """
     progress = RunProgress(shown, run)
+    model, limits, searched = search_phase(job, run, progress)
+    contenders = [searched_contender(job, searched), *_baselines(job, run, searched, limits, model, progress)]
+    deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
+    with accounted(run, "report"):
+        outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
+        result = result_json(outcome)
+    return _finish(job, run, deliveries[0], measurements[0], result)
+
+
+def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> tuple[LatencyModel, LatencyLimits, Searched]:
+    """Everything up to the trained supernet: the latency model, the budget held against the space, the search.
+
+    Raises:
+        BudgetError: no network of the space is inside the budget; nothing was trained.
+    """
     with accounted(run, "latency model"):
         model = profiled(job, run, progress)
         limits = settle_limits(job, run, model.terms(job.space), progress)
@@ -80,12 +93,7 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
             job.space, job.data, model.terms(job.space), limits.planned_ms, job.settings.search,
             seed=job.settings.seed, device=job.device, checkpoints=run.checkpoints("search"), progress=progress,
         )  # fmt: skip
-    contenders = [_searched(job, searched), *_baselines(job, run, searched, limits, model, progress)]
-    deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
-    with accounted(run, "report"):
-        outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
-        result = result_json(outcome)
-    return _finish(job, run, deliveries[0], measurements[0], result)
+    return model, limits, searched
 
 
 def _close_loop(
@@ -127,7 +135,8 @@ def _close_loop(
     return [delivery for delivery, _ in ordered], [measurement for _, measurement in ordered], rounds
 
 
-def _searched(job: FitJob, searched: Searched) -> Contender:
+def searched_contender(job: FitJob, searched: Searched) -> Contender:
+    """The search as a contender: its argmax, or the best-scoring sample of its gates."""
     rng_seed = job.settings.seed
 
     def propose(constraint: Constraint) -> list[Architecture]:
