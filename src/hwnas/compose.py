@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.config import FitConfig, parse_limits
+from hwnas.config import FitConfig, Settings, TrainConfig, parse_limits
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, UnknownName
@@ -18,11 +20,22 @@ from hwnas.spaces.toy import ToySpace
 
 if TYPE_CHECKING:
     from hwnas.data.images import ImageData
+    from hwnas.hardware.model_files import ModelFile
+    from hwnas.training.recipe import Recipe
     from hwnas.workflows.job import FitJob
+    from hwnas.workflows.single import TrainJob
 
 SPACES: dict[str, str] = {
     **{name: text for name, (_, text) in PRESETS.items()},
     "toy": "27 networks whose best one is known, for trying strategies in seconds (with --data toy)",
+}
+TARGETS: dict[str, str] = {
+    "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
+}
+LOSSES: dict[str, str] = {
+    "absolute": "ce + λ·|E/T − 1|, λ = 1: pulls the latency E onto the target T from both sides",
+    "additive": "ce + λ·(E − T)/T, λ = 0.1: ProxylessNAS, equation 7",
+    "log-product": "α·ce·(ln E / ln T)^0.3, α = 0.2, in microseconds: the released ProxylessNAS code",
 }
 # Images that a fit draws, by effort: (epochs, at least, at most), for the supernet and for each final training.
 EFFORTS: dict[str, float] = {"quick": 0.25, "standard": 1.0, "long": 4.0}
@@ -56,7 +69,7 @@ def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) 
     return proxyless_space(name, input_shape, classes, width)
 
 
-def open_data(config: FitConfig) -> ImageData:
+def open_data(config: TrainConfig) -> ImageData:
     """The images of a config.
 
     Raises:
@@ -97,15 +110,60 @@ def toy_data() -> ImageData:
 
 def resolved(config: FitConfig, data: ImageData) -> FitConfig:
     """The config with every open setting settled: what is written into the run, and what a resumed run must equal."""
-    batch = config.batch_size or (64 if len(data.train) < 20_000 else 128)
-    batch = min(batch, len(data.train))
-    steps = {
-        "search_steps": config.search_steps or _steps(SEARCH_IMAGES, config.effort, len(data.train), batch),
-        "train_steps": config.train_steps or _steps(TRAIN_IMAGES, config.effort, len(data.train), batch),
-    }
+    from hwnas.hardware.engines import canonical_name
+
+    config = resolved_training(config, data)
+    batch = config.batch_size or 1
+    steps = config.search_steps or _steps(SEARCH_IMAGES, config.effort, len(data.train), batch)
     space = open_space(config.space, data.input_shape, len(data.class_names), config.width)
     name = config.space if config.space != "auto" else space.choices.name.split("@")[0].split("-w")[0]
-    return config.model_copy(update={**steps, "batch_size": batch, "space": name})
+    # One spelling, so that "1500us" or an alias resumes what "1.5ms" or a full name began.
+    spelling = {"target": canonical_name(config.target), "budget": str(Budget.parse(config.budget))}
+    return config.model_copy(update={"search_steps": steps, "space": name, **spelling})
+
+
+def resolved_training(config: Settings, data: ImageData) -> Settings:
+    """The settings of a training with batch size and steps settled."""
+    batch = config.batch_size or (64 if len(data.train) < 20_000 else 128)
+    batch = min(batch, len(data.train))
+    steps = config.train_steps or _steps(TRAIN_IMAGES, config.effort, len(data.train), batch)
+    return config.model_copy(update={"batch_size": batch, "train_steps": steps})
+
+
+def plan_fits(
+    config: FitConfig, targets: Sequence[str], budgets: Sequence[str], seeds: int
+) -> dict[str, FitConfig]:
+    """Several fits by the directory of each: "onnxruntime-f32-40pct/seed-0", or less where only one thing varies.
+
+    Args:
+        config: what they have in common; its target and budget are replaced, its seed is the first one.
+        targets: k-th with the k-th budget; one serves all budgets.
+        budgets: one serves all targets.
+        seeds: how often each is done, with seeds that follow each other.
+
+    Raises:
+        InputError: the numbers do not match, or two fits would be the same.
+    """
+    from hwnas.hardware.engines import canonical_name
+
+    if len(targets) != len(budgets) and 1 not in (len(targets), len(budgets)):
+        raise InputError(
+            f"{len(targets)} targets and {len(budgets)} budgets do not pair: give as many of each, or one of either"
+        )
+    if seeds < 1:
+        raise InputError(f"--seeds must be 1 or more, not {seeds}")
+    count = max(len(targets), len(budgets))
+    pairs = zip(list(targets) * (count // len(targets)), list(budgets) * (count // len(budgets)), strict=True)
+    plans: dict[str, FitConfig] = {}
+    for asked_target, asked_budget in pairs:
+        target, budget = canonical_name(asked_target), str(Budget.parse(asked_budget))
+        task = f"{target}-{budget.replace('%', 'pct')}"  # a % in a path would be an escape in a browser
+        for seed in range(config.seed, config.seed + seeds):
+            parts = [task] * (count > 1) + [f"seed-{seed}"] * (seeds > 1)
+            if "/".join(parts) in plans:
+                raise InputError(f"target {target} with budget {budget} is asked for twice")
+            plans["/".join(parts)] = config.model_copy(update={"target": target, "budget": budget, "seed": seed})
+    return plans
 
 
 def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
@@ -118,16 +176,15 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
     from hwnas.hardware.targets import open_target
     from hwnas.strategies.proxyless_g import ProxylessGSettings
     from hwnas.training.device import training_device
-    from hwnas.training.recipe import Recipe
     from hwnas.workflows.job import FitJob, FitSettings, Limits
 
-    if config.search_steps is None or config.train_steps is None or config.batch_size is None:
+    if config.search_steps is None or config.train_steps is None:
         raise InputError("the settings still have open numbers of steps; resolve them first")
-    recipe = Recipe(optimizer=config.optimizer, lr=config.lr, batch_size=config.batch_size)
+    recipe = open_recipe(config)
     search = ProxylessGSettings(
         config.search_steps,
         loss=latency_loss(config.loss, config.loss_weight),
-        recipe=Recipe(optimizer=config.optimizer, lr=config.lr, batch_size=config.batch_size, average_share=0.0),
+        recipe=replace(recipe, average_share=0.0),
     )
     counted = parse_limits(config.limits)
     settings = FitSettings(
@@ -155,13 +212,68 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
     )
 
 
-def open_network(source: str, input_shape: Shape | None = None, classes: int = 10) -> NetworkSpec:
+def open_recipe(config: TrainConfig) -> Recipe:
+    """The recipe of a training from resolved settings.
+
+    Raises:
+        UnknownName: timm knows no such optimiser.
+    """
+    from timm.optim import list_optimizers
+
+    from hwnas.training.recipe import Recipe
+
+    if config.batch_size is None:
+        raise InputError("the settings still have no batch size; resolve them first")
+    if config.optimizer not in list_optimizers():
+        raise UnknownName("optimizer", config.optimizer, list_optimizers())
+    return Recipe(optimizer=config.optimizer, lr=config.lr, batch_size=config.batch_size)
+
+
+def open_training(config: TrainConfig, found: FoundNetwork, data: ImageData, command: str) -> TrainJob:
+    """The training of one network from resolved settings.
+
+    Raises:
+        HwnasError: a name is unknown, or the network does not fit the images.
+    """
+    from hwnas.training.device import training_device
+    from hwnas.workflows.single import TrainJob
+
+    if config.train_steps is None:
+        raise InputError("the settings still have an open number of steps; resolve them first")
+    return TrainJob(
+        data=data,
+        network=found.network,
+        architecture=found.architecture,
+        recipe=open_recipe(config),
+        steps=config.train_steps,
+        seed=config.seed,
+        device=training_device(config.train_on),
+        command=command,
+    )
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """A network from a file.
+
+    Args:
+        network: as data.
+        architecture: its choices, where they are known.
+        directory: where its file lies.
+    """
+
+    network: NetworkSpec
+    architecture: Architecture | None
+    directory: Path
+
+
+def open_network(source: str, input_shape: Shape | None = None, classes: int | None = None) -> FoundNetwork:
     """A network from a run directory, a network.json or an architecture.json.
 
     Args:
         source: a path.
-        input_shape: (channels, height, width), for an architecture; None for its space's own.
-        classes: for an architecture.
+        input_shape: (channels, height, width), for an architecture.json; None for its space's own.
+        classes: for an architecture.json; None for its space's own.
 
     Raises:
         InputError: there is no such file, or it is none of these; the message names the field.
@@ -172,15 +284,43 @@ def open_network(source: str, input_shape: Shape | None = None, classes: int = 1
     if path.is_dir():
         path = path / "network.json"
     if not path.exists():
-        raise InputError(f"there is no network at {source!r}: give a run directory, network.json or architecture.json")
+        inner = sorted(found.parent for found in path.parent.glob("*/network.json"))
+        hint = f" ({path.parent} holds several runs, for example {inner[0]})" if inner else ""
+        wanted = "give a run directory, network.json or architecture.json"
+        raise InputError(f"there is no network at {source!r}: {wanted}{hint}")
     data: Any = read_json(path)
     if isinstance(data, dict) and "space" in data:
         arch = Architecture.from_json(data)
-        return space_of(arch, input_shape, classes).decode(arch)
-    return NetworkSpec.from_json(data)
+        return FoundNetwork(space_of(arch, input_shape, classes).decode(arch), arch, path.parent)
+    network = NetworkSpec.from_json(data)
+    if input_shape not in (None, network.input_shape):
+        raise InputError(f"{path} is made for images of {network.input_shape}; other images need an architecture.json")
+    beside = path.with_name("architecture.json")
+    arch = Architecture.from_json(read_json(beside)) if path.name == "network.json" and beside.exists() else None
+    return FoundNetwork(network, arch, path.parent)
 
 
-def space_of(arch: Architecture, input_shape: Shape | None, classes: int) -> PathSpace:
+def open_model(source: str, input_shape: Shape | None = None, classes: int | None = None) -> ModelFile:
+    """A file that can be measured: an .onnx file, the one in a run directory, or a network with random weights.
+
+    Args:
+        source: a path.
+        input_shape: (channels, height, width), for an architecture.json; None for its space's own.
+        classes: for an architecture.json; None for its space's own.
+
+    Raises:
+        InputError: there is no such file, or it is none of these.
+    """
+    from hwnas.hardware.model_files import untrained
+    from hwnas.workflows.files import MODEL, read_model
+
+    path = Path(source) / MODEL if Path(source).is_dir() else Path(source)
+    if path.suffix == ".onnx" and path.exists():
+        return read_model(path)
+    return untrained(open_network(source, input_shape, classes).network)
+
+
+def space_of(arch: Architecture, input_shape: Shape | None, classes: int | None) -> PathSpace:
     """The space that an architecture names, fitted to images and classes.
 
     Raises:
@@ -195,7 +335,16 @@ def space_of(arch: Architecture, input_shape: Shape | None, classes: int) -> Pat
         factor = float(width) if width else 1.0
     except ValueError:
         raise InputError(f"space {arch.space!r}: {width!r} is no width") from None
-    return open_space(name, input_shape or PRESETS[name][0].input_shape, classes, factor)
+    own = PRESETS[name][0]
+    return open_space(name, input_shape or own.input_shape, classes or own.classes, factor)
+
+
+def known_names() -> dict[str, dict[str, str]]:
+    """What can be asked for by name: spaces, data, targets and losses, each with one sentence."""
+    from hwnas.data.catalogue import known_sources
+
+    data = {**known_sources(), "toy": "generated images for the space 'toy': two bars, the label says how far apart"}
+    return {"spaces": SPACES, "data": data, "targets": TARGETS, "losses": LOSSES}
 
 
 def _steps(images: tuple[int, int, int], effort: str, count: int, batch: int) -> int:

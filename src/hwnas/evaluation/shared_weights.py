@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn import functional
 
@@ -38,7 +40,7 @@ class SharedWeights:
         """Loss and accuracy of one architecture; the same one is computed once.
 
         Raises:
-            EvaluationFailed: the loss is not a number.
+            EvaluationFailed: the loss is infinite or not a number.
         """
         if arch not in self._known:
             self._known[arch] = self._score(arch)
@@ -56,6 +58,6 @@ class SharedWeights:
             total += functional.cross_entropy(scores, labels, reduction="sum").cpu()
             right += int((scores.argmax(dim=1) == labels).sum())
         loss = float(total) / self.images
-        if loss != loss:
-            raise EvaluationFailed(f"architecture {arch.id}: the loss on shared weights is not a number")
+        if not math.isfinite(loss):
+            raise EvaluationFailed(f"architecture {arch.id}: the loss on shared weights is {loss}")
         return Quality(loss, right / self.images, self.images, "shared-weights")

@@ -33,7 +33,8 @@ class LatencyModel:
         quality: figures on the held-out networks at the time of profiling.
 
     Raises:
-        InputError: a held-out network is among the observations.
+        InputError: a held-out network is among the observations, or the table is empty.
+        UnknownLayer: an observed network has a layer that the table lacks.
     """
 
     target: str
@@ -45,6 +46,8 @@ class LatencyModel:
     _calibration: Calibration = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.table:
+            raise InputError(f"a latency model of {self.target!r} needs a table with at least one layer")
         for observation in self.observations:
             if observation.network in self.held_out:
                 raise InputError(

@@ -79,11 +79,11 @@ class Session:
 
 
 def default_rounds(input_shape: Shape) -> int:
-    """Rounds of one session: 50 for images up to 48 pixels, 15 from 160 on; short runs scatter more.
+    """Rounds of one session: 50 for images up to 48 pixels, 12 from 200 on; short runs scatter more.
 
     Source: own measurements of the retest spread, 50 rounds at 32 pixels and 8 to 15 at 224.
     """
-    return round(max(15.0, min(50.0, 50 * 48 / max(input_shape[1:]))))
+    return round(max(12.0, min(50.0, 50 * 48 / max(input_shape[1:]))))
 
 
 class Timer(Protocol):

@@ -56,17 +56,21 @@ def render_report(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]
     )
 
 
-def render_summary(results: Sequence[Mapping[str, Any]], *, title: str | None = None) -> str:
+def render_summary(
+    results: Sequence[Mapping[str, Any]], *, title: str | None = None, findings: Sequence[str] = ()
+) -> str:
     """Several runs side by side: HTML that loads nothing and runs nothing.
 
     Args:
         results: the contents of their result.json, in the order of the rows. They are not trusted.
         title: of the page.
+        findings: further sentences for its head, for example what was computed over the seeds.
 
     Returns:
         The page; equal input gives equal text.
     """
     view = summary.summary([clean(mapping(result)) for result in results])
+    view["sentences"] = [*view["sentences"], *map(clean, findings)]
     return _page("summary.html.j2", clean(title) if title else f"{len(results)} runs side by side", **view)
 
 

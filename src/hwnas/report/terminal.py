@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 FILES = (
     ("model.onnx", "the trained network, the very file that was timed"),
-    ("network.py + weights.safetensors", "the same in plain PyTorch, without hwnas"),
-    ("report.html", "everything on one page: comparison, plots, the network block by block"),
+    ("network.py", "the same in plain PyTorch, with weights.safetensors"),
+    ("report.html", "comparison, plots, the network block by block"),
 )
 COLUMNS = ("network", "test accuracy", "95 %", "latency, ms", "95 %", "inside", "params", "MACs")
 
@@ -35,16 +35,23 @@ def result_table(result: Mapping[str, Any], *, directory: str = "") -> Group:
 
     data = clean(mapping(result))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if index in (0, 5) else "right", no_wrap=index > 0)
+    table.add_column(COLUMNS[0], min_width=20)
+    # An interval stands below its figure: side by side they would not fit 80 columns.
+    for heading in ("test accuracy", "latency, ms", "inside", "params", "MACs"):
+        table.add_column(heading, justify="left" if heading == "inside" else "right", no_wrap=True)
     for cells, inside, searched in _rows(data):
-        shown = [Text(cell) for cell in cells]
-        shown[5].stylize({True: "green", False: "red"}.get(inside, "") if inside is not None else "")
-        table.add_row(*shown, style="bold" if searched else "")
+        label, accuracy, accuracy_interval, latency, latency_interval, kept, params, macs = cells
+        mark = {True: "green", False: "red"}[inside] if inside is not None else ""
+        figures = [Text.assemble(value, "\n", (interval, "dim")) for value, interval in
+                   ((accuracy, accuracy_interval), (latency, latency_interval))]  # fmt: skip
+        table.add_row(
+            Text(label), *figures, Text(kept, style=mark), Text(params), Text(macs), style="bold" if searched else ""
+        )
     inside = _inside(data)
     colour = {True: "bold green", False: "bold red"}.get(inside, "bold") if inside is not None else "bold"
     steps = [Text(said, style="" if index == 0 else "dim") for index, said in enumerate(_next(data, clean(directory)))]
-    return Group(Text(_budget_line(data), style=colour), Text(""), table, Text(""), *steps)
+    verdicts = [Text(said) for said in _verdicts(data)]
+    return Group(Text(_budget_line(data), style=colour), Text(""), table, Text(""), *verdicts, *steps)
 
 
 def result_lines(result: Mapping[str, Any], *, directory: str = "") -> list[str]:
@@ -62,7 +69,7 @@ def result_lines(result: Mapping[str, Any], *, directory: str = "") -> list[str]
         cells = [cell.ljust(width) if column in (0, 5) else cell.rjust(width)
                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
         lines.append("  ".join(cells).rstrip())
-    return [_budget_line(data), "", *lines, "", *_next(data, clean(directory))]
+    return [_budget_line(data), "", *lines, "", *_verdicts(data), *_next(data, clean(directory))]
 
 
 def _searched(data: Mapping[str, Any]) -> Entry | None:
@@ -107,6 +114,14 @@ def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
         ]
         found.append(([_plain(cell) for cell in cells], inside, item.role == "searched"))
     return found
+
+
+def _verdicts(data: Mapping[str, Any]) -> list[str]:
+    """Who won, and whether that is more than noise, one sentence a baseline; then an empty line."""
+    rows = data.get("comparison")
+    said = [mapping(row).get("verdict") for row in (rows if isinstance(rows, list) else [])]
+    told = [_plain(shortened(text, 300)) for text in said if isinstance(text, str)]
+    return [*told, ""] if told else []
 
 
 def _next(data: Mapping[str, Any], directory: str) -> list[str]:

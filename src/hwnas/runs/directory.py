@@ -37,13 +37,12 @@ from hwnas.runs.stored import (
     read_run,
 )
 
-LOCK, STORE, CHECKPOINTS, LATENCY = "lock.json", "store.sqlite", "checkpoints", "latency"
+LOCK, STORE = "lock.json", "store.sqlite"
+CHECKPOINTS, LATENCY, BASELINES = "checkpoints", "latency", "baselines"
 # SQLite's side files go before the store: one that outlives it would be replayed into the next store of that name.
 _STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", STORE)
-_OUTPUTS = (
-    METRICS, RESULT, "architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py",
-    "report.html",
-)  # fmt: skip
+_NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py")
+_OUTPUTS = (METRICS, RESULT, *_NETWORK_FILES, "report.html")
 _CHECKPOINT_NAME = re.compile(r"(?!step-|broken-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -184,24 +183,17 @@ def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, fresh: boo
         resumed = (path / CONFIG).exists()
         if not resumed and not fresh:
             _refuse_foreign(path)
-        for directory in (path, path / LATENCY):
+        stored = _read_for_resume(path, settings) if resumed else None
+        for directory in (path, path / LATENCY, *_baselines(path)):
             remove_leftovers(directory)
     except OSError as reason:
         raise write_error(path, reason) from reason
     now = environment()
-    if not resumed:
+    if stored is None:
         stored, store = _create(path, settings, now)
-        return RunDirectory(stored, store, lock, False, ())
-    stored = _read_for_resume(path)
-    changed = changes(stored.config, settings)
-    if changed:
-        listed = "".join(f"\n  {change}" for change in changed)
-        raise RunError(
-            f"{path} holds a run with other settings:{listed}\n"
-            "use the settings it was started with to resume it, --fresh to start over, or another --out"
-        )
-    store = RunStore(path / STORE, new=False)
-    return RunDirectory(stored, store, lock, True, tuple(changes(stored.environment, now)))
+    else:
+        store = RunStore(path / STORE, new=False)
+    return RunDirectory(stored, store, lock, resumed, tuple(changes(stored.environment, now)))
 
 
 def _create(path: Path, settings: dict[str, Any], now: dict[str, Any]) -> tuple[StoredRun, RunStore]:
@@ -219,11 +211,19 @@ def _create(path: Path, settings: dict[str, Any], now: dict[str, Any]) -> tuple[
         raise
 
 
-def _read_for_resume(path: Path) -> StoredRun:
+def _read_for_resume(path: Path, settings: dict[str, Any]) -> StoredRun:
     try:
-        return read_run(path)
+        stored = read_run(path)
     except InputError as reason:
         raise RunError(f"{path} cannot be resumed: {reason}; restore the file, or start over with --fresh") from None
+    changed = changes(stored.config, settings)
+    if changed:
+        listed = "".join(f"\n  {change}" for change in changed)
+        raise RunError(
+            f"{path} holds a run with other settings:{listed}\n"
+            "use the settings it was started with to resume it, --fresh to start over, or another --out"
+        )
+    return stored
 
 
 def _names(path: Path) -> set[str]:
@@ -235,7 +235,7 @@ def _refuse_foreign(path: Path) -> None:
     """Without config.yaml, a run starts where nothing is, or where starting or emptying one was cut off at its end."""
     names = _names(path)
     if _is_run(path):
-        left = sorted(names & {*_OUTPUTS, CHECKPOINTS, LATENCY})
+        left = sorted(names & {*_OUTPUTS, CHECKPOINTS, LATENCY, BASELINES})
         if left:
             raise RunError(f"{path} has no {CONFIG} but {', '.join(left)}; restore it, or start over with --fresh")
     elif names:
@@ -271,12 +271,21 @@ def _empty(path: Path) -> None:
     _clear_checkpoints(path / CHECKPOINTS)
     for table in (path / LATENCY).glob("*.json"):
         table.unlink()
-    for directory in (path / CHECKPOINTS, path / LATENCY):
+    for directory in _baselines(path):
+        for name in _NETWORK_FILES:
+            (directory / name).unlink(missing_ok=True)
+        remove_leftovers(directory)
+    for directory in (path / CHECKPOINTS, path / LATENCY, *_baselines(path), path / BASELINES):
         with contextlib.suppress(OSError):  # not there, or something that is not ours lies in it
             directory.rmdir()
     for name in (*_STORE_FILES, *_OUTPUTS):
         (path / name).unlink(missing_ok=True)
     sync_directory(path)
+
+
+def _baselines(path: Path) -> list[Path]:
+    """The directory of each baseline that was delivered beside the searched network."""
+    return [entry for entry in (path / BASELINES).glob("*") if entry.is_dir()]
 
 
 def _clear_checkpoints(directory: Path) -> None:

@@ -19,6 +19,7 @@ from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 
 JSON_LIMIT_BYTES = 64 * 2**20
 LINES_LIMIT_BYTES = 2**30
+_INT_BITS = 4096  # Python writes no number of more than 4,300 digits as text
 _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (
@@ -123,6 +124,10 @@ def _plain(data: Any, where: str) -> Any:
         case str():
             return str(data)
         case int():
+            if data.bit_length() > _INT_BITS:
+                raise InputError(
+                    f"{where} is a whole number of {data.bit_length():,} bits; at most {_INT_BITS:,} are stored"
+                )
             return int(data)
         case float():
             if not math.isfinite(data):

@@ -7,21 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Progress
 from hwnas.core.seeds import seed_for
 from hwnas.core.trial import Quality
+from hwnas.data.images import ImageData
+from hwnas.data.stream import evaluation_batches
 from hwnas.evaluation.standalone import score
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.formats.source import to_source
 from hwnas.hardware.engines import open_engine
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.directory import RunDirectory
-from hwnas.runs.files import write_atomically, write_json
+from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import recalibrate, train
 from hwnas.workflows.choosing import Chosen
+from hwnas.workflows.files import write_network_files
 from hwnas.workflows.job import FitJob
 
 RECALIBRATION_IMAGES = 2000
@@ -79,30 +82,14 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
     arrays = arrays_of(trained[weights])
     model = to_onnx(job.space.decode(arch), arrays)
-    _check_parity(trained[weights], model, job)
+    check_parity(trained[weights], model, job.data, job.device, job.target.name)
     directory = run.path if role == "searched" else run.path / "baselines" / role
-    write_files(directory, job, chosen, arrays, model)
+    write_network_files(directory, job.space.decode(arch), arrays, model, arch)
     return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory)
 
 
-def write_files(
-    directory: Path, job: FitJob, chosen: Chosen, arrays: dict[str, np.ndarray], model: bytes
-) -> None:  # fmt: skip
-    """Architecture, network, weights, ONNX file and stand-alone source; each is whole or absent."""
-    from safetensors.numpy import save
-
-    directory.mkdir(parents=True, exist_ok=True)
-    network = job.space.decode(chosen.trial.architecture)
-    write_json(directory / "architecture.json", chosen.trial.architecture.to_json())
-    write_json(directory / "network.json", network.to_json())
-    write_atomically(directory / "weights.safetensors", save(arrays))
-    write_atomically(directory / "model.onnx", model)
-    write_atomically(directory / "network.py", to_source(network).encode())
-
-
-def preprocessing(job: FitJob) -> dict[str, Any]:
+def preprocessing(data: ImageData) -> dict[str, Any]:
     """What an image must go through before the file reads it."""
-    data = job.data
     return {
         "input_shape": list(data.input_shape),
         "order": "batch, channels, height, width",
@@ -128,18 +115,26 @@ def _trained(
     )  # fmt: skip
 
 
-def _check_parity(network: nn.Module, model: bytes, job: FitJob) -> None:
-    import torch
+def check_parity(network: nn.Module, model: bytes, data: ImageData, device: TrainingDevice, target: str) -> None:
+    """Refuses a file that does not compute what the trained network does.
 
-    from hwnas.data.stream import evaluation_batches
+    Args:
+        network: in eval mode.
+        model: content of the ONNX file.
+        data: some images of its search split are looked at.
+        device: where the network is.
+        target: the file runs on its engine.
 
-    images, _ = next(evaluation_batches(job.data, job.data.search, PARITY_IMAGES, job.device.torch))
+    Raises:
+        EvaluationFailed: the scores differ by more than rounding explains.
+    """
+    images, _ = next(evaluation_batches(data, data.search, PARITY_IMAGES, device.torch))
     with torch.no_grad():
         expected = network(images).float().cpu().numpy()
-    found = predictions(job, model, images.cpu().contiguous().numpy())
+    found = open_engine(target).predict(model, images.cpu().contiguous().numpy())
     error = float(np.abs(found - expected).max() / max(expected.std(), 1e-12))
     if not error <= PARITY_TOLERANCE:
         raise EvaluationFailed(
             f"the exported file's scores differ from the trained network's by {error:.2g} standard deviations on "
-            f"{job.target.name} (allowed: {PARITY_TOLERANCE:g}); it is not delivered"
+            f"{target} (allowed: {PARITY_TOLERANCE:g}); it is not delivered"
         )

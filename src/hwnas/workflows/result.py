@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.counting import count
-from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
-from hwnas.core.network import LocatedLayer, NetworkSpec, Node, located_layers
+from hwnas.core.network import NetworkSpec
+from hwnas.data.images import ImageData
 from hwnas.data.stream import evaluation_batches
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.stored import RESULT_FORMAT
 from hwnas.strategies.proxyless_g import Searched
+from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import Delivery, predictions, preprocessing
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
@@ -64,8 +65,8 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "hwnas": outcome.run.environment["hwnas"],
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "seed": job.settings.seed,
-        "data": _data(job),
-        "preprocessing": preprocessing(job),
+        "data": data_facts(job.data),
+        "preprocessing": preprocessing(job.data),
         "space": job.space.choices.name,
         "target": {"name": job.target.name, "id": job.target.key.id, "key": job.target.key.to_json()},
         "budget": {
@@ -92,35 +93,6 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         ],
         "environment": outcome.run.environment,
     }
-
-
-def blocks(network: NetworkSpec, model: LatencyModel | None) -> list[dict[str, Any]]:
-    """The network layer by layer, with params, MACs and, by the model, latency and its share."""
-    located = located_layers(network)
-    prices = [model.price_ms(layer) if model else None for layer in located]
-    total = sum(price for price in prices if price is not None) + (model.constant_ms if model else 0.0)
-    rows = []
-    for layer, price in zip(located, prices, strict=True):
-        alone = count(NetworkSpec(layer.input_shapes[0], (Node("layer", layer.layer),)))
-        row = {"name": layer.name, "text": layer_text(layer), "params": alone.params, "macs": alone.macs}
-        rows.append({**row, "latency_ms": price, "share": None if price is None else price / total})
-    return rows
-
-
-def layer_text(located: LocatedLayer) -> str:
-    """One layer in a few words: kind, kernel, expansion, channels, map."""
-    size = "x".join(str(side) for side in located.output_shape[1:]) or "scores"
-    layer: LayerSpec = located.layer
-    match layer:
-        case MBConv():
-            kind = f"MBConv {layer.kernel}x{layer.kernel}, expansion {layer.expansion:g}, {layer.out_channels} channels"
-        case ConvBnAct():
-            kind = f"Conv {layer.kernel}x{layer.kernel}, {layer.out_channels} channels"
-        case Classifier():
-            return f"Global pool, linear to {layer.classes} classes"
-        case _:
-            kind = f"{type(layer).__name__}, {located.output_shape[0]} channels"
-    return f"{kind}, {size}"
 
 
 def _correct_on_test(job: FitJob, model: bytes) -> list[bool]:
@@ -168,8 +140,8 @@ def chosen_network(delivery: Delivery) -> NetworkSpec:
     return NetworkSpec.from_json(read_json(delivery.directory / "network.json"))
 
 
-def _data(job: FitJob) -> dict[str, Any]:
-    data = job.data
+def data_facts(data: ImageData) -> dict[str, Any]:
+    """Which images these are, and how many in each split."""
     sizes = {"train": len(data.train), "search": len(data.search), "test": len(data.test)}
     shape = {"input_shape": list(data.input_shape), "fingerprint": data.fingerprint, "skipped": data.skipped}
     return {"name": data.name, "class_names": list(data.class_names), **sizes, **shape}

@@ -184,6 +184,7 @@ def test_damaged_models_raise_only_our_errors(model):
         for wrong in (0, -1, "1", None, float("nan"))
     ]
     cases += [{**whole, "observations": [{**whole["observations"][0], "layers": {"unknown": 1}}]}, [], None]
+    cases += [{**whole, "layers": {}, "observations": []}]
     for case in cases:
         with pytest.raises(HwnasError):
             LatencyModel.from_json(case)

@@ -42,13 +42,22 @@ def test_wall_above_cpu_is_no_disturbance_with_more_threads(monkeypatch):
 def test_orders_are_shuffled_by_the_seed(monkeypatch):
     def order(seed):
         seen = []
-        monkeypatch.setattr(worker, "_time", lambda runner, calls: seen.append(runner) or (1, 1))
-        worker._rounds({"rounds": 3, "seed": seed, "threads": 1, "unstable_above": 1.1}, list(range(10)), [1] * 10)
+        runners = [lambda name=name: seen.append(name) for name in range(10)]
+        monkeypatch.setattr(worker, "_time", lambda runner, calls: (1, 1))
+        worker._rounds({"rounds": 3, "seed": seed, "threads": 1, "unstable_above": 1.1}, runners, [1] * 10)
         return seen
 
     assert order(1) == order(1) != order(2)
     assert order(1)[:10] != order(1)[10:20]
     assert sorted(order(1)[:10]) == list(range(10))
+
+
+def test_a_sample_lasts_long_enough():
+    calls = []
+    per_sample = worker._calls_per_sample(lambda: calls.append(sum(range(20_000))), warm_up_calls=3, sample_ms=5.0)
+    assert len(calls) == 6  # three to warm up, three to see how long one takes
+    assert per_sample > 1
+    assert worker._calls_per_sample(lambda: sum(range(20_000)), warm_up_calls=3, sample_ms=1e-6) == 1
 
 
 def failing(code):

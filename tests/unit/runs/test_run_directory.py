@@ -30,8 +30,16 @@ def used(path: Path) -> Path:
         run.checkpoints("train/searched/scratch").save(checkpoint(20))
         run.metrics({"stage": "search", "step": 10, "loss": 1.5})
         run.finish(RESULT)
-        (path / "latency").mkdir()
-        for name in ("model.onnx", "network.py", "weights.safetensors", "latency/onnxruntime-f32.json"):
+        for name in ("latency", "baselines/fixed"):
+            (path / name).mkdir(parents=True)
+        for name in (
+            "model.onnx",
+            "network.py",
+            "weights.safetensors",
+            "latency/onnxruntime-f32.json",
+            "baselines/fixed/model.onnx",
+            "baselines/fixed/.model.onnx.0123abcd.part",
+        ):
             (path / name).write_text("written by the run")
     return path
 
@@ -170,7 +178,8 @@ def test_a_run_without_its_config_is_not_taken_for_a_new_one(tmp_path: Path) -> 
         if name not in ("env.json", "store.sqlite"):
             (tmp_path / name).unlink()
     shutil.rmtree(tmp_path / "checkpoints")
-    (tmp_path / "latency").rmdir()
+    for name in ("latency", "baselines/fixed", "baselines"):
+        (tmp_path / name).rmdir()
     with pytest.raises(RunError, match="store.sqlite with content but no config.yaml"):
         RunDirectory.open(tmp_path, CONFIG)
 

@@ -119,6 +119,7 @@ def test_plain_json_keeps_what_json_keeps_and_names_what_it_does_not() -> None:
         ({"a": [0.0, float("inf")]}, r"x\.a\[1\] is inf"),
         ({"a": {1: 2}}, r"x\.a: key 1 is not text"),
         ({"a": {2}}, r"x\.a is a set"),
+        ({"a": 10**5000}, r"x\.a is a whole number of 16,610 bits"),
         ({"a": np.zeros(2)}, r"x\.a is a ndarray"),
     ]:
         with pytest.raises(InputError, match=words):
@@ -195,6 +196,12 @@ def test_settings_come_back_equal_or_are_refused(tmp_path_factory: pytest.TempPa
         assert not path.exists()
     else:
         assert read_settings(path) == config
+
+
+def test_settings_that_yaml_would_change_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="YAML would change name"):
+        write_settings(tmp_path / "config.yaml", {"name": "\x85", "ok": 1})
+    assert os.listdir(tmp_path) == []
 
 
 def test_common_settings_are_not_refused(tmp_path: Path) -> None:

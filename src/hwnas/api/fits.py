@@ -1,0 +1,294 @@
+"""Whole fits, searches and trainings: each opens its images, settles its settings and works in a run directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwnas import compose
+from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
+from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
+from hwnas.core.protocols import Progress, Silence
+from hwnas.runs.directory import STORE, RunDirectory
+from hwnas.runs.settings import read_settings
+from hwnas.runs.store import RunStore
+from hwnas.runs.stored import CONFIG
+
+if TYPE_CHECKING:
+    from hwnas.data.images import ImageData
+    from hwnas.workflows.fit import FitResult
+    from hwnas.workflows.search_only import SearchResult
+    from hwnas.workflows.several import OneFit, SeveralResult
+    from hwnas.workflows.single import TrainResult
+
+
+def fit(
+    data: str = "mnist5k",
+    *,
+    budget: str,
+    out: str | Path,
+    target: str = "onnxruntime-f32",
+    fresh: bool = False,
+    measurements: str | Path | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> FitResult:
+    """Images, a target and a budget in; a trained network that is measured inside the budget out.
+
+    Args:
+        data: a known data set, a folder of images or an .npz pack.
+        budget: latency limit with its unit, for example "1.5ms", "800us" or "40%" of the space's largest network.
+        out: the run directory; the same call on the same directory resumes.
+        target: where the network will run.
+        fresh: start over in a directory that holds a run.
+        measurements: replay those of this run directory or exported file instead of taking them.
+        command: what to write into the report under "how to repeat this".
+        progress: told how far it is.
+        settings: any other field of `hwnas.config.FitConfig`.
+
+    Returns:
+        Whether the file is inside the budget, the network, its latency and accuracy, and the whole of result.json.
+
+    Raises:
+        BudgetError: no network of the space is inside the budget.
+        InputError: a setting or the images cannot be used.
+        RunError: the directory holds a run with other settings, or is in use.
+        TargetUnavailable: the target's engine is not installed.
+    """
+    values = {"data": data, "budget": budget, "target": target, **settings}
+    config = checked_settings(FitConfig, values)
+    images, shown = _images(config), progress or Silence()
+    config = _resolved(config, images, Path(out), fresh, shown)
+    command = command or _call("fit", {**values, "out": str(out)})
+    return _fit(config, images, Path(out), fresh, measurements, command, shown)
+
+
+def fit_several(
+    data: str = "mnist5k",
+    *,
+    budgets: Sequence[str],
+    out: str | Path,
+    targets: Sequence[str] = ("onnxruntime-f32",),
+    seeds: int = 1,
+    fresh: bool = False,
+    measurements: str | Path | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> SeveralResult:
+    """Several fits below one directory, each a complete run, and a summary that sets them side by side.
+
+    The same call resumes; what has finished is not done again. A fit that is refused (infeasible budget, target not
+    available) does not keep the others from being done.
+
+    Args:
+        data: a known data set, a folder of images or an .npz pack.
+        budgets: k-th with the k-th target; one serves all targets.
+        out: gets result.json and report.html of the summary, and a directory for every fit.
+        targets: one serves all budgets.
+        seeds: how often each is done; the first seed is the setting `seed`.
+        fresh: start every one over.
+        measurements: replay those of this run directory or exported file instead of taking them.
+        command: what to write into the reports under "how to repeat this".
+        progress: told how far it is.
+        settings: any other field of `hwnas.config.FitConfig`.
+
+    Raises:
+        InputError: a setting or the images cannot be used, or targets and budgets do not pair.
+        RunError: a directory holds a run with other settings, or is in use.
+    """
+    from hwnas.workflows.several import check_free, summarise
+
+    place, shown = Path(out), progress or Silence()
+    first = checked_settings(FitConfig, {"data": data, "budget": (*budgets, "")[0], **settings})
+    plans = compose.plan_fits(first, targets, budgets, seeds)
+    check_free(place)
+    values = {"data": data, "budgets": list(budgets), "targets": list(targets), "seeds": seeds, **settings}
+    command = command or _call("fit_several", {**values, "out": str(out)})
+    images = _images(first)
+    fits = []
+    steps: dict[tuple[str, str], dict[str, Any]] = {}  # the seeds of one task have the same settings
+    for number, (name, plan) in enumerate(plans.items(), start=1):
+        shown.say(f"[{number}/{len(plans)}] {place / name}")
+        task = (plan.target, plan.budget)
+        config = plan.model_copy(update=steps.get(task, {}))
+        config = _resolved(config, images, place / name, fresh, shown)
+        steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
+        fits.append(_one(config, images, place, name, fresh, measurements, command, shown))
+    return summarise(fits, place, command)
+
+
+def fit_seeds(
+    data: str = "mnist5k", *, seeds: int, budget: str, out: str | Path, target: str = "onnxruntime-f32", **others: Any
+) -> SeveralResult:
+    """The same fit with several seeds, each a complete run in out/seed-K, and what they say together.
+
+    Args:
+        data: a known data set, a folder of images or an .npz pack.
+        seeds: how many, counted from the setting `seed`.
+        budget: latency limit with its unit.
+        out: gets the summary, and a directory for every seed.
+        target: where the network will run.
+        others: whatever else `fit_several` takes.
+    """
+    return fit_several(data, seeds=seeds, budgets=[budget], targets=[target], out=out, **others)
+
+
+def search(
+    data: str = "mnist5k",
+    *,
+    budget: str,
+    out: str | Path,
+    target: str = "onnxruntime-f32",
+    fresh: bool = False,
+    measurements: str | Path | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> SearchResult:
+    """The search alone: the chosen architecture with its predicted and measured latency, and nothing trained out.
+
+    `fit` with the same settings on the same directory goes on from there.
+
+    Args:
+        data: a known data set, a folder of images or an .npz pack.
+        budget: latency limit with its unit.
+        out: the run directory; the same call on the same directory resumes.
+        target: where the network will run.
+        fresh: start over in a directory that holds a run.
+        measurements: replay those of this run directory or exported file instead of taking them.
+        command: what the user typed.
+        progress: told how far it is.
+        settings: any other field of `hwnas.config.FitConfig`.
+
+    Raises:
+        BudgetError: no network of the space is inside the budget.
+        InputError: a setting or the images cannot be used.
+        RunError: the directory holds a run with other settings, or is in use.
+    """
+    from hwnas.workflows.search_only import search_only
+
+    values = {"data": data, "budget": budget, "target": target, **settings}
+    config = checked_settings(FitConfig, values)
+    images, shown = _images(config), progress or Silence()
+    config = _resolved(config, images, Path(out), fresh, shown)
+    job = compose.open_job(config, images, command or _call("search", {**values, "out": str(out)}))
+    with _run(Path(out), config, fresh, measurements) as run:
+        return search_only(job, run, shown)
+
+
+def train(
+    network: str,
+    data: str = "mnist5k",
+    *,
+    out: str | Path,
+    fresh: bool = False,
+    command: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> TrainResult:
+    """Trains one given network from scratch; writes weights.safetensors, model.onnx, network.py and network.json.
+
+    Args:
+        network: a run directory, network.json or architecture.json; an architecture is fitted to the images.
+        data: a known data set, a folder of images or an .npz pack.
+        out: the run directory; the same call on the same directory resumes.
+        fresh: start over in a directory that holds a run.
+        command: what the user typed.
+        progress: told how far it is.
+        settings: any other field of `hwnas.config.TrainConfig`.
+
+    Raises:
+        InputError: the network cannot be read, or does not fit the images.
+        RunError: the directory holds a run with other settings, or is in use.
+    """
+    from hwnas.hardware.layers import network_id
+    from hwnas.workflows.single import train_single
+
+    config = checked_settings(TrainConfig, {"data": data, **settings})
+    images = _images(config)
+    found = compose.open_network(network, images.input_shape, len(images.class_names))
+    config = compose.resolved_training(config, images)
+    command = command or _call("train", {"network": network, "data": data, "out": str(out), **settings})
+    job = compose.open_training(config, found, images, command)
+    kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
+    with RunDirectory.open(Path(out), kept, fresh=fresh) as run:
+        return train_single(job, run, progress or Silence())
+
+
+def _one(
+    config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: str | Path | None,
+    command: str, progress: Progress,
+) -> OneFit:  # fmt: skip
+    """One of several fits; what ends it alone is told in its row."""
+    from hwnas.workflows.several import OneFit, finished
+
+    result = None if fresh else finished(out / name, config.model_dump(mode="json"))
+    error, code = None, 0
+    if result is None:
+        try:
+            result = _fit(config, images, out / name, fresh, measurements, command, progress).result
+        except (BudgetError, EvaluationFailed, TargetUnavailable) as reason:
+            progress.say(f"{out / name}: {reason}")
+            error, code = str(reason), reason.exit_code
+    if result is not None and result["status"] != "inside-budget":
+        code = BudgetError.exit_code
+    return OneFit(name, config.target, config.budget, config.seed, result, error, code)
+
+
+def _fit(
+    config: FitConfig, images: ImageData, out: Path, fresh: bool, measurements: str | Path | None, command: str,
+    progress: Progress,
+) -> FitResult:  # fmt: skip
+    from hwnas.workflows.fit import fit as run_fit
+
+    job = compose.open_job(config, images, command)
+    with _run(out, config, fresh, measurements) as run:
+        return run_fit(job, run, progress)
+
+
+@contextmanager
+def _run(
+    out: Path, config: FitConfig, fresh: bool, measurements: str | Path | None
+) -> Iterator[RunDirectory]:  # fmt: skip
+    """The run directory, with the measurements that are to be replayed."""
+    with RunDirectory.open(out, config.model_dump(mode="json"), fresh=fresh) as run:
+        if measurements is not None and Path(measurements).is_dir():
+            with RunStore(Path(measurements) / STORE, new=False) as other, tempfile.TemporaryDirectory() as folder:
+                other.export_measurements(Path(folder) / "measurements.json")
+                run.store.import_measurements(Path(folder) / "measurements.json")
+        elif measurements is not None:
+            run.store.import_measurements(Path(measurements))
+        yield run
+
+
+def _images(config: TrainConfig) -> ImageData:
+    """The images of a config, after torch got its threads: beside a busy process two can be far slower than one."""
+    import torch
+
+    torch.set_num_threads(config.threads)
+    return compose.open_data(config)
+
+
+def _resolved(config: FitConfig, images: ImageData, out: Path, fresh: bool, progress: Progress) -> FitConfig:
+    """Every open setting settled; a compute limit becomes steps once, and on resume those that are stored."""
+    if config.compute is not None and None in (config.search_steps, config.train_steps):
+        stored = read_settings(out / CONFIG) if (out / CONFIG).is_file() and not fresh else {}
+        if stored.get("compute") is None:
+            from hwnas.workflows.compute import affordable_steps
+
+            job = compose.open_job(compose.resolved(config, images), images, "")
+            steps = affordable_steps(job, parse_compute(config.compute), progress)
+            stored = {"search_steps": steps.search, "train_steps": steps.train}
+        names = [name for name in ("search_steps", "train_steps") if getattr(config, name) is None]
+        config = config.model_copy(update={name: stored.get(name) for name in names})
+    return compose.resolved(config, images)
+
+
+def _call(function: str, arguments: Mapping[str, Any]) -> str:
+    """A Python call in words, for reports."""
+    return f"hwnas.{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"

@@ -1,0 +1,179 @@
+"""What can be done with one network, one space or finished runs: measured, profiled, described, exported, reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwnas import compose
+from hwnas.core.errors import InputError
+from hwnas.core.primitives import Shape
+from hwnas.core.protocols import Progress, Silence
+
+if TYPE_CHECKING:
+    from hwnas.hardware.latency_model import LatencyModel
+    from hwnas.workflows.describing import Described
+    from hwnas.workflows.doctor import Finding
+    from hwnas.workflows.exporting import Exported
+    from hwnas.workflows.measure_model import Measured
+
+
+def measure(
+    model: str,
+    *,
+    target: str = "onnxruntime-f32",
+    budget: str | None = None,
+    sessions: int = 5,
+    seed: int = 0,
+    input_shape: Shape | None = None,
+    classes: int | None = None,
+    progress: Progress | None = None,
+) -> Measured:
+    """Measures a network on a target: an .onnx file, a run directory's shipped file, or a network with random weights.
+
+    Args:
+        model: an .onnx file, a run directory, network.json or architecture.json.
+        target: where.
+        budget: what the latency is held against, for example "1.5ms"; for a run also "40%" of its largest network.
+        sessions: measuring processes; a claim about a budget needs 5.
+        seed: of the orders in which files are timed.
+        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
+        classes: for an architecture.json; None for its space's own.
+        progress: told how far it is.
+    """
+    from hwnas.hardware.targets import open_target
+    from hwnas.workflows.measure_model import budget_in_ms, measure_model
+
+    budget_ms = None if budget is None else budget_in_ms(budget, model)
+    file = compose.open_model(model, input_shape, classes)
+    return measure_model(
+        model, file, open_target(target, file.input_shape), sessions=sessions, seed=seed, budget_ms=budget_ms,
+        progress=progress or Silence(),
+    )  # fmt: skip
+
+
+def profile(
+    space: str = "auto",
+    *,
+    target: str = "onnxruntime-f32",
+    resolution: int = 32,
+    channels: int = 3,
+    classes: int = 10,
+    width: float = 1.0,
+    held_out: int = 12,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> LatencyModel:
+    """Builds the latency model of a space on a target, judged on networks that it never saw.
+
+    Args:
+        space: the search space.
+        target: where.
+        resolution: side of the images in pixels.
+        channels: of the images.
+        classes: of the task.
+        width: multiplies every width of the space.
+        held_out: how many networks judge the model.
+        seed: draws the networks.
+        out: a JSON file that the model is written to; None to write none.
+        progress: told how far it is.
+    """
+    from hwnas.hardware.profiling import profile as build_profile
+    from hwnas.hardware.store import TargetStore
+    from hwnas.hardware.targets import open_target
+    from hwnas.runs.files import write_json
+
+    opened = compose.open_space(space, (channels, resolution, resolution), classes, width)
+    place = open_target(target, opened.input_shape)
+    model = build_profile(place, opened, TargetStore(), seed=seed, held_out=held_out, progress=progress)
+    if out is not None:
+        write_json(Path(out), model.to_json())
+    return model
+
+
+def describe(
+    network: str,
+    *,
+    latency_model: str | Path | None = None,
+    input_shape: Shape | None = None,
+    classes: int | None = None,
+) -> Described:
+    """A network in numbers: parameters, multiply-accumulates, memory, layers, and latency by a model. Needs no torch.
+
+    Args:
+        network: a run directory, network.json or architecture.json.
+        latency_model: a file of `hwnas profile`; by default the one of the run that the network lies in.
+        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
+        classes: for an architecture.json; None for its space's own.
+    """
+    from hwnas.workflows.describing import describe as describe_network
+    from hwnas.workflows.describing import nearby_latency_model, read_latency_model
+
+    found = compose.open_network(network, input_shape, classes)
+    if latency_model is not None:
+        model: LatencyModel | None = read_latency_model(Path(latency_model))
+    else:
+        model = nearby_latency_model(found.directory)
+    return describe_network(network, found.network, model)
+
+
+def export(
+    network: str,
+    *,
+    out: str | Path,
+    weights: str | Path | None = None,
+    random_weights: bool = False,
+    input_shape: Shape | None = None,
+    classes: int | None = None,
+) -> Exported:
+    """Writes a network as model.onnx, network.py, weights.safetensors and network.json. Needs no torch.
+
+    Args:
+        network: a run directory, network.json or architecture.json.
+        out: directory for the files.
+        weights: a safetensors file; by default the one beside the network.
+        random_weights: use random weights, for trying out a device before anything is trained.
+        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
+        classes: for an architecture.json; None for its space's own.
+
+    Raises:
+        InputError: there are no weights, or they belong to another network.
+    """
+    from hwnas.workflows.exporting import export_network
+    from hwnas.workflows.files import WEIGHTS
+
+    if weights is not None and random_weights:
+        raise InputError("give either weights or random weights, not both")
+    found = compose.open_network(network, input_shape, classes)
+    path = None if random_weights else Path(weights) if weights is not None else found.directory / WEIGHTS
+    if path is not None and not path.exists():
+        raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights to try a device out")
+    return export_network(found.network, found.architecture, path, Path(out))
+
+
+def write_report(runs: Sequence[str | Path], *, out: str | Path | None = None) -> Path:
+    """Writes the report of a run again, or sets several runs side by side. Needs no torch.
+
+    Args:
+        runs: run directories; one that holds several fits stands for all of them.
+        out: the HTML file; by default report.html in the one directory that is given.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: no run directory, or several and no `out`.
+        RunError: a run has not finished.
+    """
+    from hwnas.workflows.reporting import report_runs
+
+    return report_runs([Path(run) for run in runs], None if out is None else Path(out))
+
+
+def doctor() -> list[Finding]:
+    """What this machine has of all that hwnas can use, and how to get the rest."""
+    from hwnas.workflows.doctor import examine
+
+    return examine()

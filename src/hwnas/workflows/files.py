@@ -1,0 +1,106 @@
+"""The files that a network ships as: written for deliveries and exports alike, and read back; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.errors import FileFormatError, InputError
+from hwnas.core.network import NetworkSpec
+from hwnas.core.primitives import Shape
+from hwnas.formats.source import to_source
+from hwnas.hardware.model_files import ModelFile
+from hwnas.runs.files import read_limited, write_atomically, write_error, write_json
+
+MODEL, WEIGHTS, SOURCE = "model.onnx", "weights.safetensors", "network.py"
+NETWORK, ARCHITECTURE = "network.json", "architecture.json"
+MODEL_LIMIT_BYTES = 2**31  # the most that a protobuf message can hold
+
+
+def write_network_files(
+    directory: Path,
+    network: NetworkSpec,
+    arrays: Mapping[str, np.ndarray],
+    model: bytes,
+    architecture: Architecture | None = None,
+) -> None:
+    """Network, weights, ONNX file and stand-alone source, and the architecture where it is known; each whole or absent.
+
+    Args:
+        directory: made if it is not there.
+        network: what the arrays belong to.
+        arrays: exactly the network's, float32.
+        model: content of the ONNX file that was made of them.
+        architecture: the choices that the network was decoded from.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    from safetensors.numpy import save
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise write_error(directory, reason) from reason
+    if architecture is not None:
+        write_json(directory / ARCHITECTURE, architecture.to_json())
+    write_json(directory / NETWORK, network.to_json())
+    write_atomically(directory / WEIGHTS, save(dict(arrays)))
+    write_atomically(directory / MODEL, model)
+    write_atomically(directory / SOURCE, to_source(network).encode())
+    return model
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file.
+
+    Raises:
+        InputError: no such file.
+        FileFormatError: it is no safetensors file, or holds numbers that numpy does not know.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(read_limited(path, MODEL_LIMIT_BYTES)))
+    except (SafetensorError, KeyError, TypeError, ValueError) as reason:
+        raise FileFormatError(f"{path} is no whole safetensors file: {reason}") from None
+
+
+def read_model(path: Path) -> ModelFile:
+    """An ONNX file of anybody's that can be measured.
+
+    Raises:
+        InputError: no such file, or its input is not one float32 image of a fixed size.
+        FileFormatError: it is no ONNX file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    content = read_limited(path, MODEL_LIMIT_BYTES)
+    try:
+        graph = onnx.load_from_string(content).graph
+    except DecodeError as reason:
+        raise FileFormatError(f"{path} is no ONNX file: {reason}") from None
+    stored = {array.name for array in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in stored]
+    if len(inputs) != 1:
+        raise InputError(f"{path} has {len(inputs)} inputs; a network with one input, an image, can be measured")
+    return ModelFile(content, _image_shape(path, inputs[0]))
+
+
+def _image_shape(path: Path, value: object) -> Shape:
+    """(channels, height, width) of an ONNX input whose batch is 1 or open."""
+    import onnx
+
+    tensor = value.type.tensor_type  # type: ignore[attr-defined]
+    sizes = [axis.dim_value for axis in tensor.shape.dim]  # 0 where an axis has a name instead of a size
+    if len(sizes) != 4 or sizes[0] > 1 or min(sizes[1:]) < 1 or tensor.elem_type != onnx.TensorProto.FLOAT:
+        shown = " x ".join(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim) or "a scalar"
+        raise InputError(
+            f"{path} reads {shown}; expected one float32 image: 1 x channels x height x width, only the batch open"
+        )
+    return tuple(sizes[1:])

@@ -1,0 +1,92 @@
+"""Measuring one file on a target, and holding it against a budget; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.cost import Budget
+from hwnas.core.errors import InputError
+from hwnas.core.protocols import Progress
+from hwnas.hardware.model_files import ModelFile
+from hwnas.hardware.store import TargetStore
+from hwnas.hardware.targets import Target
+from hwnas.hardware.timing import Measurement, measure
+from hwnas.runs.stored import read_run
+
+FORMAT = "hwnas-measured@1"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One file's latency on a target.
+
+    Args:
+        source: what was asked for.
+        target: where it was measured.
+        latency: median, interval, samples.
+        budget_ms: what it was held against; None without a budget.
+    """
+
+    source: str
+    target: Target
+    latency: Measurement
+    budget_ms: float | None
+
+    @property
+    def inside_budget(self) -> bool | None:
+        """Whether the upper end of the interval is within the budget; None without one."""
+        return None if self.budget_ms is None else self.latency.inside(self.budget_ms)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return {
+            "format": FORMAT,
+            "source": self.source,
+            "target": {"name": self.target.name, "id": self.target.key.id, "key": self.target.key.to_json()},
+            "budget_ms": self.budget_ms,
+            "inside_budget": self.inside_budget,
+            "latency": self.latency.to_json(),
+        }
+
+
+def measure_model(
+    source: str, file: ModelFile, target: Target, *, sessions: int, seed: int, budget_ms: float | None,
+    progress: Progress,
+) -> Measured:  # fmt: skip
+    """Measures a file on a target of this machine.
+
+    Args:
+        source: what was asked for.
+        file: the file.
+        target: opened for the file's input shape.
+        sessions: measuring processes, at least 2; a claim about a budget needs 5.
+        seed: of the orders in which files are timed.
+        budget_ms: what the latency is held against; None for nothing.
+        progress: told about every session.
+
+    Raises:
+        EvaluationFailed: a session crashed or hung, or the file cannot be run.
+    """
+    found = measure(
+        target, {"model": file.content}, TargetStore(), sessions=sessions, seed=seed, progress=progress
+    )["model"]  # fmt: skip
+    return Measured(source, target, found, budget_ms)
+
+
+def budget_in_ms(text: str, source: str) -> float:
+    """A budget as a latency; a share is of the largest network that the run at `source` has measured.
+
+    Raises:
+        InputError: no budget, or a share where there is no run with a result.
+    """
+    budget = Budget.parse(text)
+    if budget.latency_ms is not None:
+        return budget.latency_ms
+    if not (Path(source) / "result.json").is_file():
+        raise InputError(f"budget {text!r} is a share of the largest network: give a run directory, or a time like 1.5ms")
+    largest = read_run(Path(source)).result().get("budget", {}).get("largest_ms")
+    if not isinstance(largest, float):
+        raise InputError(f"the run {source} has not measured its largest network: give a budget in time, like 1.5ms")
+    return budget.resolve(largest)
