@@ -59,6 +59,7 @@ def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) 
     if name == "auto":
         side = min(input_shape[1:])
         name = "proxyless-small" if side <= 40 else "proxyless-medium" if side <= 128 else "proxyless-imagenet"
+        name = "toy" if input_shape == ToySpace().input_shape else name  # images that no other space takes
     if name == "toy":
         toy = ToySpace()
         if input_shape != toy.input_shape:
@@ -67,6 +68,26 @@ def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) 
     if name not in SPACES:
         raise UnknownName("space", name, [*SPACES, "auto"])
     return proxyless_space(name, input_shape, classes, width)
+
+
+def own_space(name: str, resolution: int | None, channels: int | None, classes: int | None, width: float) -> PathSpace:
+    """A search space without images: what is left open is as the space's authors have it, or 32 pixels for "auto".
+
+    Args:
+        name: one of SPACES, or "auto" for one that fits the resolution.
+        resolution: side of the images in pixels.
+        channels: of the images.
+        classes: at least 2.
+        width: multiplies every width.
+
+    Raises:
+        UnknownName: no such space.
+        InputError: a value that does not fit it.
+    """
+    own = PRESETS.get(name, PRESETS["proxyless-small"])[0]
+    shape = ToySpace().input_shape if name == "toy" else own.input_shape
+    shape = (channels or shape[0], resolution or shape[1], resolution or shape[2])
+    return open_space(name, shape, classes or own.classes, width)
 
 
 def open_data(config: TrainConfig) -> ImageData:
@@ -102,10 +123,11 @@ def toy_data() -> ImageData:
         images, labels = toy_images(count, rng_for(0, "toy", name))
         pixels = torch.from_numpy(images)[:, None].contiguous(memory_format=torch.channels_last)
         splits.append(MemorySplit(pixels, torch.from_numpy(labels)))
-    pixels = splits[0].images.double() / 255
+    train, search, test = splits
+    pixels = train.images.double() / 255
     names = tuple(f"{distance} apart" for distance in DISTANCES)
     mean, std = (float(pixels.mean()),), (float(pixels.std()),)
-    return ImageData("toy", names, (1, HEIGHT, WIDTH), mean, std, *splits, "none", "toy@1")
+    return ImageData("toy", names, (1, HEIGHT, WIDTH), mean, std, train, search, test, "none", "toy@1")
 
 
 def resolved(config: FitConfig, data: ImageData) -> FitConfig:
@@ -130,9 +152,7 @@ def resolved_training(config: Settings, data: ImageData) -> Settings:
     return config.model_copy(update={"batch_size": batch, "train_steps": steps})
 
 
-def plan_fits(
-    config: FitConfig, targets: Sequence[str], budgets: Sequence[str], seeds: int
-) -> dict[str, FitConfig]:
+def plan_fits(config: FitConfig, targets: Sequence[str], budgets: Sequence[str], seeds: int) -> dict[str, FitConfig]:
     """Several fits by the directory of each: "onnxruntime-f32-40pct/seed-0", or less where only one thing varies.
 
     Args:
@@ -296,8 +316,8 @@ def open_network(source: str, input_shape: Shape | None = None, classes: int | N
     if input_shape not in (None, network.input_shape):
         raise InputError(f"{path} is made for images of {network.input_shape}; other images need an architecture.json")
     beside = path.with_name("architecture.json")
-    arch = Architecture.from_json(read_json(beside)) if path.name == "network.json" and beside.exists() else None
-    return FoundNetwork(network, arch, path.parent)
+    known = path.name == "network.json" and beside.exists()
+    return FoundNetwork(network, Architecture.from_json(read_json(beside)) if known else None, path.parent)
 
 
 def open_model(source: str, input_shape: Shape | None = None, classes: int | None = None) -> ModelFile:

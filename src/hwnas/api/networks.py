@@ -57,9 +57,9 @@ def profile(
     space: str = "auto",
     *,
     target: str = "onnxruntime-f32",
-    resolution: int = 32,
-    channels: int = 3,
-    classes: int = 10,
+    resolution: int | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
     width: float = 1.0,
     held_out: int = 12,
     seed: int = 0,
@@ -71,9 +71,9 @@ def profile(
     Args:
         space: the search space.
         target: where.
-        resolution: side of the images in pixels.
-        channels: of the images.
-        classes: of the task.
+        resolution: side of the images in pixels; None for the space's own, or 32.
+        channels: of the images; None for the space's own.
+        classes: of the task; None for the space's own.
         width: multiplies every width of the space.
         held_out: how many networks judge the model.
         seed: draws the networks.
@@ -85,7 +85,7 @@ def profile(
     from hwnas.hardware.targets import open_target
     from hwnas.runs.files import write_json
 
-    opened = compose.open_space(space, (channels, resolution, resolution), classes, width)
+    opened = compose.own_space(space, resolution, channels, classes, width)
     place = open_target(target, opened.input_shape)
     model = build_profile(place, opened, TargetStore(), seed=seed, held_out=held_out, progress=progress)
     if out is not None:
@@ -149,7 +149,7 @@ def export(
     found = compose.open_network(network, input_shape, classes)
     path = None if random_weights else Path(weights) if weights is not None else found.directory / WEIGHTS
     if path is not None and not path.exists():
-        raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights to try a device out")
+        raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights")
     return export_network(found.network, found.architecture, path, Path(out))
 
 

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
+from hwnas.cli.describe import describe
+from hwnas.cli.doctor import doctor
+from hwnas.cli.export import export
 from hwnas.cli.fit import fit
+from hwnas.cli.list_names import list_names
+from hwnas.cli.measure import measure
+from hwnas.cli.profile import profile
+from hwnas.cli.report import report
+from hwnas.cli.search import search
+from hwnas.cli.train import train
 
 app = typer.Typer(
     name="hwnas",
@@ -20,8 +29,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
     "(the same command resumes).",
 )
-for command in (fit,):
+for command in (fit, search, train, measure, profile, export, report, describe, doctor):
     app.command()(command)
+app.command("list")(list_names)
 
 
 def _print_version(asked: bool) -> None:

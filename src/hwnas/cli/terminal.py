@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PLAIN_EVERY_SECONDS = 15.0
+WIDE_ENOUGH = 100  # columns; a narrower terminal would cut figures off
 
 
 def complain(text: str) -> None:
@@ -25,6 +26,26 @@ def print_json(data: Any) -> None:
     """One object on stdout, and nothing else."""
     json.dump(data, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def show_result(result: Mapping[str, Any], directory: str) -> None:
+    """The result of a fit on stdout: a table on a terminal that is wide enough for it, plain lines elsewhere."""
+    from hwnas.report.terminal import result_lines, result_table
+
+    console = Console(highlight=False)
+    if console.is_terminal and console.width >= WIDE_ENOUGH:
+        console.print(result_table(result, directory=directory))
+    else:
+        sys.stdout.write("\n".join(result_lines(result, directory=directory)) + "\n")
+
+
+def show_table(columns: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
+    """Rows of text on stdout, in columns as wide as what they hold, so that a pipe gets them whole."""
+    table = [*([columns] if columns else []), *rows]
+    widths = [max((len(row[index]) for row in table), default=0) for index in range(len(table[0]) if table else 0)]
+    for row in table:
+        cells = [cell.replace("\u00a0", " ").ljust(width) for cell, width in zip(row, widths, strict=True)]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
 @final

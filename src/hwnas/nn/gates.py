@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
@@ -31,7 +31,7 @@ class Pairs:
     other: Architecture
 
 
-class Gates:
+class Gates(nn.Module):
     """α for every option of every choice, a (choices, options) tensor; absent options stand at −inf.
 
     Args:
@@ -40,13 +40,15 @@ class Gates:
     """
 
     def __init__(self, space: ChoiceSpace, seed_rng: np.random.Generator) -> None:
+        super().__init__()
         self.space = space
         width = max(len(choice.options) for choice in space.choices)
-        self._exists = torch.zeros(len(space.choices), width, dtype=torch.bool)
+        exists = torch.zeros(len(space.choices), width, dtype=torch.bool)
         for row, choice in enumerate(space.choices):
-            self._exists[row, : len(choice.options)] = True
-        start = torch.from_numpy(seed_rng.normal(0.0, 1e-3, size=tuple(self._exists.shape))).float()
-        self.alpha = torch.nn.Parameter(start.masked_fill(~self._exists, -torch.inf))
+            exists[row, : len(choice.options)] = True
+        start = torch.from_numpy(seed_rng.normal(0.0, 1e-3, size=tuple(exists.shape))).float()
+        self.alpha = nn.Parameter(start.masked_fill(~exists, -torch.inf))
+        self._exists = exists
 
     def probabilities(self) -> Tensor:
         """softmax(α), (choices, options), detached."""

@@ -17,7 +17,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from hwnas.core.architecture import Architecture, Option
+from hwnas.core.architecture import Architecture
 from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec
 from hwnas.core.network import NetworkSpec, Node
@@ -102,7 +102,11 @@ def toy_images(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     return images.clip(0, 255).astype(np.uint8)[order], labels[order].astype(np.int64)
 
 
-def toy_truth() -> dict[tuple[Option, ...], float]:
-    """Mean test accuracy of every network by its three options, as benchmarks/toy_truth.py measured it."""
+def toy_truth() -> dict[Architecture, float]:
+    """Mean test accuracy of every network, 0 to 1, as benchmarks/toy_truth.py measured it with three seeds."""
     data = json.loads((files("hwnas.spaces") / "toy_truth.json").read_text())
-    return {tuple(row["options"]): row["accuracy"] for row in data["networks"]}
+    names = [choice.name for choice in ToySpace().choices.choices]
+    return {
+        Architecture("toy@1", tuple(zip(names, row["options"], strict=True))): row["accuracy"]
+        for row in data["networks"]
+    }

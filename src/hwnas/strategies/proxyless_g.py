@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from hwnas.core.cost import CostTerms
 from hwnas.core.objective import AbsoluteLoss, LatencyLoss
-from hwnas.core.protocols import Checkpoint, Checkpoints, PathSpace, Progress
+from hwnas.core.protocols import Checkpoints, PathSpace, Progress
 from hwnas.core.seeds import rng_for
 from hwnas.data.images import ImageData
 from hwnas.data.stream import training_batches
@@ -29,7 +29,7 @@ from hwnas.nn.supernet import PathSupernet, frozen
 from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import CHECKPOINT_EVERY, REPORT_EVERY, finite, weight_step
 from hwnas.training.recipe import Recipe, Schedule
-from hwnas.training.state import load_module, load_optimizer, module_arrays, optimizer_arrays
+from hwnas.training.state import LoopState
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ def search(
     gates = Gates(space.choices, rng_for(seed, purpose, "gates"))
     schedule = Schedule(supernet, settings.recipe, settings.steps)
     alpha_optimizer = torch.optim.Adam([gates.alpha], lr=settings.alpha_lr, betas=(0.0, 0.999))
-    start = _restore(checkpoints, supernet, gates, schedule.optimizer, alpha_optimizer)
+    optimizers = {"weights": schedule.optimizer, "alpha": alpha_optimizer}
+    state = LoopState({"supernet": supernet, "gates": gates}, optimizers)
+    start = state.restore(checkpoints)
     architecture_steps = sum(settings.has_architecture_step(step) for step in range(start))
     progress.stage(purpose, settings.steps)
 
@@ -136,7 +138,7 @@ def search(
         if done % REPORT_EVERY == 0 or done == settings.steps:
             _report(progress, purpose, done, finite(loss, purpose, done), gates, terms)
         if done % CHECKPOINT_EVERY == 0 or done == settings.steps:
-            _save(checkpoints, done, supernet, gates, schedule.optimizer, alpha_optimizer)
+            state.save(checkpoints, done)
     images_seen = batch * (settings.steps + settings.architecture_steps)
     return Searched(supernet, gates, images_seen)
 
@@ -177,26 +179,3 @@ def _report(progress: Progress, purpose: str, done: int, loss: float, gates: Gat
     progress.advance(done, {"loss": loss, "expected_ms": expected_ms, "gate entropy": entropy})
     line = {"stage": purpose, "step": done, "loss": loss, "expected_ms": expected_ms, "entropy": entropy}
     progress.record({**line, "gates": gates.as_dict()} if done % (5 * REPORT_EVERY) == 0 else line)
-
-
-def _save(
-    checkpoints: Checkpoints, step: int, supernet: PathSupernet, gates: Gates, weights: torch.optim.Optimizer,
-    alpha: torch.optim.Optimizer,
-) -> None:  # fmt: skip
-    arrays = module_arrays("supernet", supernet) | optimizer_arrays("weights", weights)
-    arrays |= optimizer_arrays("alpha-optimizer", alpha) | {"alpha": gates.alpha.detach().numpy().copy()}
-    checkpoints.save(Checkpoint(step, arrays, {}))
-
-
-def _restore(
-    checkpoints: Checkpoints, supernet: PathSupernet, gates: Gates, weights: torch.optim.Optimizer,
-    alpha: torch.optim.Optimizer,
-) -> int:  # fmt: skip
-    if (saved := checkpoints.latest()) is None:
-        return 0
-    load_module("supernet", supernet, saved.arrays)
-    load_optimizer("weights", weights, saved.arrays)
-    load_optimizer("alpha-optimizer", alpha, saved.arrays)
-    with torch.no_grad():
-        gates.alpha.copy_(torch.from_numpy(saved.arrays["alpha"]))
-    return saved.step

@@ -149,7 +149,7 @@ class SpaceContract:
             assert 2 * count(network).macs == counter.get_total_flops(), arch.id
 
     def test_terms_add_up(self, space: PathSpace) -> None:
-        """constant + Σ terms[a] == cost(decode(a)), exactly where the cost is counted."""
+        """Constant + Σ terms[a] == cost(decode(a)), exactly where the cost is counted."""
         model = MacsModel()
         terms = model.terms(space)
         for arch in [*drawn(space), *space.uniform_architectures().values()]:

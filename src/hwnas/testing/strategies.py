@@ -37,7 +37,7 @@ class StrategyContract:
         assert differences(first, few_steps(1, NoCheckpoints())) != []
 
     def test_a_search_that_was_cut_off_goes_on_bit_for_bit(self, few_steps: FewSteps) -> None:
-        """n steps equal k + save + load + (n − k), for every k at which the strategy saves."""
+        """N steps equal k + save + load + (n − k), for every k at which the strategy saves."""
         whole = KeptCheckpoints()
         expected = few_steps(0, whole)
         assert len(whole.saved) >= 2, "the strategy saves nothing before its last step"
@@ -79,15 +79,19 @@ class KeptCheckpoints:
         self._stop_after = stop_after
 
     def latest(self) -> Checkpoint | None:
-        """The newest one."""
-        return self.saved[-1] if self.saved else None
+        """A copy of the newest one."""
+        return _copied(self.saved[-1]) if self.saved else None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps a copy."""
-        arrays = {name: array.copy() for name, array in checkpoint.arrays.items()}
-        self.saved.append(Checkpoint(checkpoint.step, arrays, dict(checkpoint.state)))
+        self.saved.append(_copied(checkpoint))
         if len(self.saved) == self._stop_after:
             raise CutOff
+
+
+def _copied(checkpoint: Checkpoint) -> Checkpoint:
+    arrays = {name: array.copy() for name, array in checkpoint.arrays.items()}
+    return Checkpoint(checkpoint.step, arrays, dict(checkpoint.state))
 
 
 def differences(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> list[str]:

@@ -11,12 +11,12 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from hwnas.core.errors import EvaluationFailed
-from hwnas.core.protocols import Checkpoint, Checkpoints, Progress
+from hwnas.core.protocols import Checkpoints, Progress
 from hwnas.data.images import ImageData
 from hwnas.data.stream import training_batches
 from hwnas.training.device import TrainingDevice
 from hwnas.training.recipe import Recipe, Schedule
-from hwnas.training.state import load_module, load_optimizer, module_arrays, optimizer_arrays
+from hwnas.training.state import LoopState
 
 CHECKPOINT_EVERY = 200  # steps
 REPORT_EVERY = 20  # steps
@@ -45,12 +45,8 @@ def train(
     device.place(network)
     schedule = Schedule(network, recipe, steps)
     average = _WeightAverage(network, recipe.average_decay(steps))
-    start = 0
-    if (saved := checkpoints.latest()) is not None:
-        load_module("network", network, saved.arrays)
-        load_module("average", average.network, saved.arrays)
-        load_optimizer("optimizer", schedule.optimizer, saved.arrays)
-        start = saved.step
+    state = LoopState({"network": network, "average": average.network}, {"optimizer": schedule.optimizer})
+    start = state.restore(checkpoints)
     progress.stage(purpose, steps)
     network.train()
     batches = training_batches(
@@ -65,9 +61,7 @@ def train(
             progress.advance(done, {"loss": value})
             progress.record({"stage": purpose, "step": done, "loss": value})
         if done % CHECKPOINT_EVERY == 0 or done == steps:
-            arrays = {**module_arrays("network", network), **module_arrays("average", average.network)}
-            arrays |= optimizer_arrays("optimizer", schedule.optimizer)
-            checkpoints.save(Checkpoint(done, arrays, {}))
+            state.save(checkpoints, done)
     return average.network.eval()
 
 

@@ -1,8 +1,9 @@
-"""Everything a training loop must keep to go on bit for bit: as arrays by name."""
+"""Everything a training loop must keep to go on bit for bit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,42 +11,59 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hwnas.core.errors import RunError
+from hwnas.core.protocols import Checkpoint, Checkpoints
 
 
-def module_arrays(prefix: str, module: nn.Module) -> dict[str, np.ndarray]:
-    """Parameters and buffers under `prefix`."""
-    return {f"{prefix}/{name}": _array(value) for name, value in module.state_dict().items()}
+@dataclass(frozen=True)
+class LoopState:
+    """The parts of a loop that change; learning rates, batches and draws are functions of the step and need no saving.
+
+    Args:
+        modules: parameters and buffers, by name.
+        optimizers: momentum and the like, by name.
+    """
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
+
+    def save(self, checkpoints: Checkpoints, step: int) -> None:
+        """Keeps every part as it is after `step` steps."""
+        arrays = {
+            f"{name}/{key}": _array(value)
+            for name, module in self.modules.items()
+            for key, value in module.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            for index, values in optimizer.state_dict()["state"].items():
+                tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
+                arrays |= {f"{name}/{index}/{key}": _array(value) for key, value in tensors.items()}
+        checkpoints.save(Checkpoint(step, arrays, {}))
+
+    def restore(self, checkpoints: Checkpoints) -> int:
+        """Puts every part back to the newest checkpoint and returns its step; 0 where there is none.
+
+        Raises:
+            RunError: the checkpoint belongs to other networks.
+        """
+        saved = checkpoints.latest()
+        if saved is None:
+            return 0
+        for name, module in self.modules.items():
+            try:
+                module.load_state_dict(_below(f"{name}/", saved.arrays))
+            except RuntimeError as reason:
+                raise RunError(f"the checkpoint of step {saved.step} does not fit {name}: {reason}") from None
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for path, value in _below(f"{name}/", saved.arrays).items():
+                index, key = path.split("/")
+                state.setdefault(int(index), {})[key] = value
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        return saved.step
 
 
-def load_module(prefix: str, module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Puts back what `module_arrays` gave."""
-    start = f"{prefix}/"
-    state = {name[len(start) :]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith(start)}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as reason:
-        raise RunError(f"the checkpoint does not fit this network: {reason}") from None
-
-
-def optimizer_arrays(prefix: str, optimizer: Optimizer) -> dict[str, np.ndarray]:
-    """The optimiser's tensors (momentum and the like), one name per parameter and kind."""
-    arrays = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for key, value in values.items():
-            if isinstance(value, Tensor):
-                arrays[f"{prefix}/{index}/{key}"] = _array(value)
-    return arrays
-
-
-def load_optimizer(prefix: str, optimizer: Optimizer, arrays: Mapping[str, np.ndarray]) -> None:
-    """Puts back what `optimizer_arrays` gave; learning rates come from the schedule."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, array in arrays.items():
-        if name.startswith(f"{prefix}/"):
-            _, index, key = name.rsplit("/", 2)
-            state.setdefault(int(index), {})[key] = torch.from_numpy(array)
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+def _below(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name[len(start) :]: torch.from_numpy(array) for name, array in arrays.items() if name.startswith(start)}
 
 
 def _array(value: Tensor) -> np.ndarray:

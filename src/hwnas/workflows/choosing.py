@@ -13,7 +13,6 @@ from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost
-from hwnas.core.errors import BudgetError
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.trial import Trial
 from hwnas.hardware.latency_model import LatencyModel
@@ -71,9 +70,9 @@ class Chosen:
     rounds: tuple[dict[str, Any], ...]
 
 
-def best_scoring(trials: list[Trial], planned_ms: float) -> tuple[Trial, str]:
-    """The trial with the lowest loss on shared weights."""
-    return trials[0], "the best score on shared weights among those inside the budget"
+def best_scoring(on: str, trials: list[Trial], planned_ms: float) -> tuple[Trial, str]:
+    """The trial with the lowest loss; `on` says what it was scored on."""
+    return trials[0], f"the best score of {len(trials)} networks inside the budget, {on}"
 
 
 def choose(
@@ -100,7 +99,7 @@ def choose(
         constraint = Constraint(terms, limits.planned_ms, partial(_admits, job, rejected))
         proposed = contender.propose(constraint)
         if not proposed:
-            return None
+            break
         trials = rank(proposed, contender.evaluator, terms, contender.role, model.target_id, progress)
         trial, reason = contender.prefer(trials, limits.planned_ms)
         network = job.space.decode(trial.architecture)
@@ -117,7 +116,8 @@ def choose(
         )
         rejected |= {trial.architecture}
         model = learned(model, job, trial.architecture, measurement)
-    return _fastest(contender, job, limits, model, tuple(rounds), progress)
+    # Whoever never had anything to propose has nothing; after misses there is the network that is known to be inside.
+    return _fastest(contender, job, limits, model, rejected, tuple(rounds), progress) if rounds else None
 
 
 def learned(model: LatencyModel, job: FitJob, arch: Architecture, measurement: Measurement) -> LatencyModel:
@@ -143,16 +143,16 @@ def _admits(job: FitJob, rejected: frozenset[Architecture], arch: Architecture) 
 
 
 def _fastest(
-    contender: Contender, job: FitJob, limits: LatencyLimits, model: LatencyModel, rounds: tuple[dict[str, Any], ...],
-    progress: Progress,
-) -> Chosen:  # fmt: skip
+    contender: Contender, job: FitJob, limits: LatencyLimits, model: LatencyModel, rejected: frozenset[Architecture],
+    rounds: tuple[dict[str, Any], ...], progress: Progress,
+) -> Chosen | None:  # fmt: skip
     """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""
     arch = limits.fastest
-    if not meets(job, arch):
-        raise BudgetError(f"{ATTEMPTS} architectures missed the budget, and the fastest one is outside another limit")
+    if not _admits(job, rejected, arch):
+        return None
     quality = contender.evaluator.evaluate(arch)
     latency = Cost(model.terms(job.space).total(arch), "ms", "model", model.target_id)
     trial = Trial(arch, quality, latency, contender.role)
-    reason = f"the fastest network of the space, after {ATTEMPTS} others were measured over the budget"
+    reason = f"the fastest network of the space, after {len(rounds)} others were measured over the budget"
     progress.say(f"{contender.label}: {reason}")
     return Chosen(contender, trial, reason, model, (trial,), rounds)

@@ -27,7 +27,9 @@ class Exported:
     weights: Path | None
 
 
-def export_network(network: NetworkSpec, architecture: Architecture | None, weights: Path | None, out: Path) -> Exported:
+def export_network(
+    network: NetworkSpec, architecture: Architecture | None, weights: Path | None, out: Path
+) -> Exported:
     """Writes a network's files.
 
     Args:

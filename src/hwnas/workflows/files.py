@@ -51,7 +51,6 @@ def write_network_files(
     write_atomically(directory / WEIGHTS, save(dict(arrays)))
     write_atomically(directory / MODEL, model)
     write_atomically(directory / SOURCE, to_source(network).encode())
-    return model
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -78,12 +77,11 @@ def read_model(path: Path) -> ModelFile:
         FileFormatError: it is no ONNX file.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
     content = read_limited(path, MODEL_LIMIT_BYTES)
     try:
         graph = onnx.load_from_string(content).graph
-    except DecodeError as reason:
+    except Exception as reason:  # of protobuf's own kind
         raise FileFormatError(f"{path} is no ONNX file: {reason}") from None
     stored = {array.name for array in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hwnas.core.architecture import Architecture
+from hwnas.core.errors import BudgetError
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Progress
-from hwnas.core.seeds import rng_for
-from hwnas.core.trial import Trial
-from hwnas.evaluation.shared_weights import SharedWeights
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
-from hwnas.nn.gates import Gates
-from hwnas.nn.supernet import PathSupernet
 from hwnas.report.html import render_report
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import write_atomically
-from hwnas.strategies.candidates import WELL_USED, Constraint, fixed_candidates, learned_candidates, random_candidates
 from hwnas.strategies.proxyless_g import Searched, search
 from hwnas.workflows.accounting import RunProgress, accounted
-from hwnas.workflows.choosing import Contender, best_scoring, choose, learned, round_row
+from hwnas.workflows.choosing import Contender, choose, learned, round_row
+from hwnas.workflows.contenders import baseline_contenders, searched_contender
 from hwnas.workflows.delivery import Delivery, deliver
-from hwnas.workflows.full_baselines import standalone_contender, uniform_supernet
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits, settle_limits
 from hwnas.workflows.measuring import measured, profiled
@@ -71,7 +65,7 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
     """
     progress = RunProgress(shown, run)
     model, limits, searched = search_phase(job, run, progress)
-    contenders = [searched_contender(job, searched), *_baselines(job, run, searched, limits, model, progress)]
+    contenders = [searched_contender(job, searched), *baseline_contenders(job, run, searched, limits, model, progress)]
     deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
     with accounted(run, "report"):
         outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
@@ -131,64 +125,13 @@ def _close_loop(
                 rejected |= {trial.architecture}
                 model = learned(model, job, trial.architecture, found[role])
                 progress.say(f"{delivery.chosen.contender.label}: the file missed the budget; the loop goes on")
+    if contenders[0].role not in kept:
+        raise BudgetError(
+            f"the search found no network inside {limits.budget_ms:.4g} ms and every further limit "
+            f"({job.settings.limits}): relax one of them"
+        )
     ordered = [kept[contender.role] for contender in contenders if contender.role in kept]
     return [delivery for delivery, _ in ordered], [measurement for _, measurement in ordered], rounds
-
-
-def searched_contender(job: FitJob, searched: Searched) -> Contender:
-    """The search as a contender: its argmax, or the best-scoring sample of its gates."""
-    rng_seed = job.settings.seed
-
-    def propose(constraint: Constraint) -> list[Architecture]:
-        rng = rng_for(rng_seed, "candidates", "searched")
-        return learned_candidates(searched.gates, constraint, job.settings.candidates, rng)
-
-    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
-    prefer = partial(_prefer_learned, searched.gates)
-    return Contender("searched", "Proxyless-G", propose, evaluator, prefer, searched.supernet)
-
-
-def _prefer_learned(gates: Gates, trials: list[Trial], planned_ms: float) -> tuple[Trial, str]:
-    """The argmax where it is inside the budget and uses it; else the best-scoring sample."""
-    best, argmax = trials[0], gates.argmax()
-    for trial in trials:
-        if trial.architecture != argmax:
-            continue
-        if trial.latency.value >= WELL_USED * planned_ms:
-            return trial, "the argmax of the gates, inside the budget by the model"
-        if trial is best:
-            return trial, f"the argmax of the gates; none of {len(trials)} feasible samples scores better"
-        share = f"the argmax uses only {trial.latency.value / planned_ms:.0%} of the budget"
-        return best, f"the best-scoring of {len(trials)} feasible samples of the gates: {share}"
-    return best, f"the best-scoring of {len(trials)} feasible samples of the gates: their argmax is over the budget"
-
-
-def _baselines(
-    job: FitJob, run: RunDirectory, searched: Searched, limits: LatencyLimits, model: LatencyModel, progress: Progress
-) -> list[Contender]:
-    if job.settings.baselines == "none":
-        return []
-    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
-    propose = partial(fixed_candidates, job.space)
-    fixed = Contender("fixed", "the best fixed network", propose, evaluator, best_scoring, searched.supernet)
-    contenders = [fixed, _random(job, "random", "random search on the same weights", evaluator, searched.supernet)]
-    if job.settings.baselines == "full":
-        with accounted(run, "baseline/random-uniform-supernet"):
-            supernet = uniform_supernet(job, run, model.terms(job.space), limits, progress)
-        uniform = SharedWeights(supernet, job.data, job.device, job.settings.score_images)
-        label = "random search on a uniformly trained supernet"
-        contenders.append(_random(job, "random-uniform-supernet", label, uniform, supernet))
-        with accounted(run, "baseline/random-standalone"):
-            contenders.append(standalone_contender(job, run, progress))
-    return contenders
-
-
-def _random(job: FitJob, role: str, label: str, evaluator: SharedWeights, supernet: PathSupernet) -> Contender:
-    def propose(constraint: Constraint) -> list[Architecture]:
-        rng = rng_for(job.settings.seed, "candidates", role)
-        return random_candidates(job.space, constraint, job.settings.candidates, rng)
-
-    return Contender(role, label, propose, evaluator, best_scoring, supernet)
 
 
 def _finish(

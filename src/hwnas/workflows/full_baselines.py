@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import CostTerms
@@ -49,5 +50,6 @@ def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> 
         job.space, job.data, job.settings.recipe, steps=steps, seed=job.settings.seed, device=job.device,
         checkpoints=run.checkpoints, progress=progress,
     )  # fmt: skip
+    on = f"after {steps} training steps of its own"
     label = f"random search over {networks} networks trained alone"
-    return Contender("random-standalone", label, propose, evaluator, best_scoring, None)
+    return Contender("random-standalone", label, propose, evaluator, partial(best_scoring, on), None)

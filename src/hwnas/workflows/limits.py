@@ -54,8 +54,22 @@ def settle_limits(job: FitJob, run: RunDirectory, terms: CostTerms, progress: Pr
             f"measured. Give a budget of at least {1.05 * fastest.interval_ms[1]:.3g}ms, a smaller --width or a lower "
             "--resolution"
         )
+    _refuse_other_limits(job, ends["fastest"])
     planned_ms = max((1.0 - job.settings.margin) * budget_ms, terms.least())
     return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends["fastest"])
+
+
+def _refuse_other_limits(job: FitJob, fastest: Architecture) -> None:
+    """Raises where not even the smallest networks of the space meet the limits that are counted."""
+    smallest = [fastest, *job.space.uniform_architectures().values()]
+    if any(meets(job, arch) for arch in smallest):
+        return
+    counts = [count(job.space.decode(arch)) for arch in smallest]
+    raise BudgetError(
+        f"no network of space {job.space.choices.name} meets {job.settings.limits}: its smallest ones have "
+        f"{min(c.params for c in counts):,} params, {min(c.macs for c in counts):,} MACs and a peak of "
+        f"{min(c.peak_activation_bytes for c in counts):,} activation bytes. Relax a --limit, or take a smaller --width"
+    )
 
 
 def meets(job: FitJob, arch: Architecture) -> bool:

@@ -85,7 +85,9 @@ def budget_in_ms(text: str, source: str) -> float:
     if budget.latency_ms is not None:
         return budget.latency_ms
     if not (Path(source) / "result.json").is_file():
-        raise InputError(f"budget {text!r} is a share of the largest network: give a run directory, or a time like 1.5ms")
+        raise InputError(
+            f"budget {text!r} is a share of the largest network: give a run directory, or a time like 1.5ms"
+        )
     largest = read_run(Path(source)).result().get("budget", {}).get("largest_ms")
     if not isinstance(largest, float):
         raise InputError(f"the run {source} has not measured its largest network: give a budget in time, like 1.5ms")

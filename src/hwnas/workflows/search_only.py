@@ -15,8 +15,9 @@ from hwnas.runs.files import write_json
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.choosing import choose
+from hwnas.workflows.contenders import searched_contender
 from hwnas.workflows.files import ARCHITECTURE, NETWORK
-from hwnas.workflows.fit import search_phase, searched_contender
+from hwnas.workflows.fit import search_phase
 from hwnas.workflows.job import FitJob
 
 FORMAT = "hwnas-search@1"

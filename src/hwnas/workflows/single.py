@@ -90,7 +90,9 @@ def check_fits(network: NetworkSpec, data: ImageData) -> None:
         raise InputError(f"the network reads images of {shapes}: use --resolution {network.input_shape[1]}, or {refit}")
     scores = located_layers(network)[-1].output_shape[0]
     if scores != len(data.class_names):
-        raise InputError(f"the network tells {scores} classes apart, and {data.name} has {len(data.class_names)}: {refit}")
+        raise InputError(
+            f"the network tells {scores} classes apart, and {data.name} has {len(data.class_names)}: {refit}"
+        )
 
 
 def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResult:

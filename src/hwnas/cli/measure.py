@@ -1,0 +1,60 @@
+"""`hwnas measure`: the latency of one file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwnas.cli import options as o
+
+
+def measure(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="An .onnx file, a run directory (its shipped file), or a network.json or architecture.json (with "
+            "random weights, which run just as long)."
+        ),
+    ],
+    target: o.Target = "onnxruntime-f32",
+    budget: o.Budget = None,
+    sessions: Annotated[int, o.Opt(help="Measuring processes; a claim about a budget needs 5.")] = 5,
+    seed: Annotated[int, o.Opt(help="Of the orders in which files are timed.")] = 0,
+    input_shape: o.InputShape = None,
+    classes: o.Classes = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Measure a network's latency on a target, and hold it against a budget.
+
+    hwnas measure runs/mine --budget 1.5ms
+
+    Inside the budget means: the upper end of the 95 % interval over the sessions is within it. Exit code 3 if not.
+    """
+    from hwnas import api
+    from hwnas.cli.terminal import TerminalProgress, print_json
+    from hwnas.report import wording
+
+    with TerminalProgress(quiet) as progress:
+        found = api.measure(
+            model, target=target, budget=budget, sessions=sessions, seed=seed, input_shape=o.image_shape(input_shape),
+            classes=classes, progress=progress,
+        )  # fmt: skip
+    if as_json:
+        print_json(found.to_json())
+    else:
+        latency, key = found.latency, found.target.key.to_json()
+        interval = wording.milliseconds_interval(latency.interval_ms, latency.median_ms)
+        typer.echo(
+            f"{wording.milliseconds(latency.median_ms)} (95 % {interval}, {len(latency.sessions_ms)} sessions, "
+            f"{latency.rounds} rounds, {latency.unstable} of them disturbed)\n"
+            f"wall time: half below {wording.milliseconds(latency.wall_p50_ms)}, "
+            f"nine tenths below {wording.milliseconds(latency.wall_p90_ms)}\n"
+            f"target {found.target.name} {found.target.key.id}: {', '.join(f'{k} {v}' for k, v in key.items())}\n"
+            f"file sha256 {latency.file_sha256}"
+        )
+        if found.budget_ms is not None:
+            verdict = "inside" if found.inside_budget else "not inside"
+            typer.echo(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
+    raise typer.Exit(3 if found.inside_budget is False else 0)

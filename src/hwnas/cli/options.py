@@ -1,0 +1,165 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hwnas.core.errors import InputError
+
+Opt = typer.Option
+_IMAGES, _SEARCH, _TRAINING, _RUN = "Images", "Search", "Training", "Run"
+
+# What is made, and where.
+Out = Annotated[Path, Opt("--out", help="Run directory. The same command on the same directory resumes.")]
+Fresh = Annotated[bool, Opt("--fresh", help="Start over in a directory that holds a run.", rich_help_panel=_RUN)]
+Measurements = Annotated[
+    Path | None,
+    Opt(help="Replay the measurements of this run directory or exported file.", rich_help_panel=_RUN),
+]
+Config = Annotated[
+    Path | None, Opt(help="Settings from a YAML file, such as a run's config.yaml; options win.", rich_help_panel=_RUN)
+]
+AsJson = Annotated[bool, Opt("--json", help="Print one JSON object on stdout.", rich_help_panel=_RUN)]
+Quiet = Annotated[bool, Opt("--quiet", help="No progress.", rich_help_panel=_RUN)]
+
+# The task.
+Budgets = Annotated[
+    list[str] | None,
+    Opt("--budget", help="Latency limit: 1.5ms, 800us, or 40% of the space's largest network, measured. Repeats."),
+]
+Budget = Annotated[str | None, Opt(help="Latency limit: 1.5ms, 800us, or 40% of the largest network, measured.")]
+Targets = Annotated[
+    list[str] | None,
+    Opt("--target", help="Where the network will run (`hwnas list targets`). Repeats. [onnxruntime-f32]"),
+]
+Target = Annotated[str, Opt(help="Where the network runs (`hwnas list targets`).")]
+Data = Annotated[
+    str | None, Opt(help="A known data set (`hwnas list data`), a folder of images, or an .npz pack. [mnist5k]")
+]
+Limits = Annotated[
+    list[str] | None, Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Repeats.")
+]
+
+# Images.
+Resolution = Annotated[int | None, Opt(help="Side of the images in pixels. [the data's own]", rich_help_panel=_IMAGES)]
+Augmentation = Annotated[
+    str | None, Opt(help="none, shift, shift-flip or affine. [the data's own]", rich_help_panel=_IMAGES)
+]
+DataRoot = Annotated[Path | None, Opt(help="Where torchvision data sets lie. [./data]", rich_help_panel=_IMAGES)]
+Download = Annotated[
+    bool | None, Opt("--download", help="Allow downloading a torchvision data set.", rich_help_panel=_IMAGES)
+]
+SkipBad = Annotated[
+    bool | None, Opt("--skip-bad", help="Leave unreadable images out, counted.", rich_help_panel=_IMAGES)
+]
+
+# The search.
+Space = Annotated[
+    str | None, Opt(help="Search space (`hwnas list spaces`). [auto: fits the images]", rich_help_panel=_SEARCH)
+]
+Width = Annotated[float | None, Opt(help="Multiplies every width of the space. [1.0]", rich_help_panel=_SEARCH)]
+SearchSteps = Annotated[
+    int | None, Opt(help="Weight steps of the supernet, instead of --effort's.", rich_help_panel=_SEARCH)
+]
+Loss = Annotated[
+    str | None, Opt(help="How latency is paid for (`hwnas list losses`). [absolute]", rich_help_panel=_SEARCH)
+]
+LossWeight = Annotated[
+    float | None,
+    Opt(help="Weight of the latency loss. [1.0; additive 0.1; log-product 0.2]", rich_help_panel=_SEARCH),
+]
+Baselines = Annotated[
+    str | None,
+    Opt(
+        help="none; standard: best fixed network, random search; full: two costlier ones. [standard]",
+        rich_help_panel=_SEARCH,
+    ),
+]
+Candidates = Annotated[
+    int | None,
+    Opt(help="Architectures scored on shared weights, for each contender. [100]", rich_help_panel=_SEARCH),
+]
+
+# Training.
+Effort = Annotated[str | None, Opt(help="quick, standard or long. [standard]", rich_help_panel=_TRAINING)]
+Compute = Annotated[
+    str | None,
+    Opt(
+        help="CPU time of the whole fit instead of an effort: 90s, 30min, 2h. It becomes numbers of steps, once.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+TrainSteps = Annotated[
+    int | None, Opt(help="Steps of each final training, instead of --effort's.", rich_help_panel=_TRAINING)
+]
+Lr = Annotated[float | None, Opt(help="Peak learning rate for batches of 128. [0.1]", rich_help_panel=_TRAINING)]
+BatchSize = Annotated[
+    int | None, Opt(help="Images a step. [64 below 20,000 images, else 128]", rich_help_panel=_TRAINING)
+]
+Optimizer = Annotated[str | None, Opt(help="An optimiser that timm knows. [sgd]", rich_help_panel=_TRAINING)]
+Seed = Annotated[int | None, Opt(help="Everything random is drawn from it. [0]", rich_help_panel=_TRAINING)]
+TrainOn = Annotated[str | None, Opt(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=_TRAINING)]
+Threads = Annotated[
+    int | None,
+    Opt(help="Torch threads. [1: fastest on a machine that does other work too]", rich_help_panel=_TRAINING),
+]
+
+# Measuring.
+Sessions = Annotated[int | None, Opt(help="Measuring processes of every final file. [5]", rich_help_panel="Measuring")]
+HeldOut = Annotated[int | None, Opt(help="Networks that judge the latency model. [12]", rich_help_panel="Measuring")]
+
+# One network.
+Network = Annotated[str, typer.Argument(help="A run directory, network.json or architecture.json.")]
+InputShape = Annotated[str | None, Opt(help="Images for an architecture.json, for example 3x64x64. [its space's own]")]
+Classes = Annotated[int | None, Opt(help="Classes for an architecture.json. [its space's own]")]
+
+
+NO_BUDGET = "a budget is missing: give for example --budget 1.5ms, or --budget 40% of the space's largest network"
+
+
+def listed(value: Any) -> list[str]:
+    """One text or several as a list."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def given(context: typer.Context, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a command's options: those that were given and whose names are fields of a config.
+
+    Args:
+        context: of the command; its --config comes first, what was typed wins.
+        known: the fields.
+    """
+    from hwnas.runs.settings import read_settings
+
+    typed = {
+        name: str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value
+        for name, value in context.params.items()
+        if name in known and value not in (None, (), [])
+    }
+    file = context.params.get("config")
+    return {**(read_settings(Path(file)) if file else {}), **typed}
+
+
+def typed_command(context: typer.Context) -> str:
+    """The command as it was typed, for reports and for resuming."""
+    return shlex.join(["hwnas", *(context.find_root().obj or ())])
+
+
+def image_shape(text: str | None) -> tuple[int, int, int] | None:
+    """Reads "3x64x64" as (channels, height, width).
+
+    Raises:
+        InputError: not three whole numbers above zero.
+    """
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) < 2**16 for part in parts):
+        raise InputError(f"input shape {text!r}: write channels x height x width, for example 3x64x64")
+    channels, height, width = map(int, parts)
+    return channels, height, width

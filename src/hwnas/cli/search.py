@@ -1,0 +1,79 @@
+"""`hwnas search`: fit without the trainings."""
+
+from __future__ import annotations
+
+import typer
+
+from hwnas.cli import options as o
+
+
+def search(
+    context: typer.Context,
+    out: o.Out,
+    budget: o.Budget = None,
+    data: o.Data = None,
+    target: o.Target = "onnxruntime-f32",
+    limits: o.Limits = None,
+    space: o.Space = None,
+    width: o.Width = None,
+    search_steps: o.SearchSteps = None,
+    loss: o.Loss = None,
+    loss_weight: o.LossWeight = None,
+    baselines: o.Baselines = None,
+    candidates: o.Candidates = None,
+    effort: o.Effort = None,
+    compute: o.Compute = None,
+    train_steps: o.TrainSteps = None,
+    lr: o.Lr = None,
+    batch_size: o.BatchSize = None,
+    optimizer: o.Optimizer = None,
+    seed: o.Seed = None,
+    train_on: o.TrainOn = None,
+    threads: o.Threads = None,
+    resolution: o.Resolution = None,
+    augmentation: o.Augmentation = None,
+    data_root: o.DataRoot = None,
+    download: o.Download = None,
+    skip_bad: o.SkipBad = None,
+    sessions: o.Sessions = None,
+    held_out: o.HeldOut = None,
+    config: o.Config = None,
+    fresh: o.Fresh = False,
+    measurements: o.Measurements = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Find an architecture inside the budget and stop there: nothing is trained out.
+
+    hwnas search --data PATH --budget 1.5ms --out runs/mine
+
+    Writes architecture.json and network.json, for `hwnas train`. `hwnas fit` with the very same options goes on from
+    there, which is why search knows the options of the trainings, too.
+    """
+    from hwnas import api
+    from hwnas.cli.terminal import TerminalProgress, print_json, show_table
+    from hwnas.config import FitConfig
+    from hwnas.core.errors import InputError
+    from hwnas.report import wording
+
+    settings = o.given(context, FitConfig.model_fields)
+    if "budget" not in settings:
+        raise InputError(o.NO_BUDGET)
+    with TerminalProgress(quiet) as progress:
+        found = api.search(
+            **settings, out=out, fresh=fresh, measurements=measurements, command=o.typed_command(context),
+            progress=progress,
+        )  # fmt: skip
+    if as_json:
+        print_json(found.result)
+    else:
+        rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
+        show_table(("layer", "what", "predicted"), rows)
+        verdict = "inside" if found.inside_budget else "over"
+        typer.echo(
+            f"\n{found.architecture.id}, {found.result['reason']}\n"
+            f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
+            f"with random weights: {verdict} the budget of {wording.limit(found.result['budget']['latency_ms'])}\n\n"
+            f"Next: hwnas fit with the same options, or hwnas train {found.run} --out DIR"
+        )
+    raise typer.Exit(0 if found.inside_budget else 3)

@@ -1,0 +1,86 @@
+"""Who proposes architectures in a fit: the search, and the baselines that it must beat at equal cost."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.protocols import Progress
+from hwnas.core.seeds import rng_for
+from hwnas.core.trial import Trial
+from hwnas.evaluation.shared_weights import SharedWeights
+from hwnas.hardware.latency_model import LatencyModel
+from hwnas.nn.gates import Gates
+from hwnas.nn.supernet import PathSupernet
+from hwnas.runs.directory import RunDirectory
+from hwnas.strategies.candidates import WELL_USED, Constraint, fixed_candidates, learned_candidates, random_candidates
+from hwnas.strategies.proxyless_g import Searched
+from hwnas.workflows.accounting import accounted
+from hwnas.workflows.choosing import Contender, best_scoring
+from hwnas.workflows.full_baselines import standalone_contender, uniform_supernet
+from hwnas.workflows.job import FitJob
+from hwnas.workflows.limits import LatencyLimits
+
+BIASED = "on shared weights that were trained along the search's gates, which favours the search"
+
+
+def searched_contender(job: FitJob, searched: Searched) -> Contender:
+    """The search as a contender: its argmax, or the best-scoring sample of its gates."""
+    rng_seed = job.settings.seed
+
+    def propose(constraint: Constraint) -> list[Architecture]:
+        rng = rng_for(rng_seed, "candidates", "searched")
+        return learned_candidates(searched.gates, constraint, job.settings.candidates, rng)
+
+    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
+    prefer = partial(_prefer_learned, searched.gates)
+    return Contender("searched", "Proxyless-G", propose, evaluator, prefer, searched.supernet)
+
+
+def _prefer_learned(gates: Gates, trials: list[Trial], planned_ms: float) -> tuple[Trial, str]:
+    """The argmax where it is inside the budget and uses it; else the best-scoring sample."""
+    best, argmax = trials[0], gates.argmax()
+    for trial in trials:
+        if trial.architecture != argmax:
+            continue
+        if trial.latency.value >= WELL_USED * planned_ms:
+            return trial, "the argmax of the gates, inside the budget by the model"
+        if trial is best:
+            return trial, f"the argmax of the gates; none of {len(trials)} feasible samples scores better"
+        share = f"the argmax uses only {trial.latency.value / planned_ms:.0%} of the budget"
+        return best, f"the best-scoring of {len(trials)} feasible samples of the gates: {share}"
+    return best, f"the best-scoring of {len(trials)} feasible samples of the gates: their argmax is over the budget"
+
+
+def baseline_contenders(
+    job: FitJob, run: RunDirectory, searched: Searched, limits: LatencyLimits, model: LatencyModel, progress: Progress
+) -> list[Contender]:
+    """The baselines that the settings ask for; the full ones train a second supernet here."""
+    if job.settings.baselines == "none":
+        return []
+    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
+    propose = partial(fixed_candidates, job.space)
+    fixed = Contender(
+        "fixed", "the best fixed network", propose, evaluator, partial(best_scoring, BIASED), searched.supernet
+    )
+    contenders = [
+        fixed,
+        _random(job, "random", "random search on the same weights", evaluator, searched.supernet, BIASED),
+    ]
+    if job.settings.baselines == "full":
+        with accounted(run, "baseline/random-uniform-supernet"):
+            supernet = uniform_supernet(job, run, model.terms(job.space), limits, progress)
+        uniform = SharedWeights(supernet, job.data, job.device, job.settings.score_images)
+        label = "random search on a uniformly trained supernet"
+        contenders.append(_random(job, "random-uniform-supernet", label, uniform, supernet, "on uniform paths"))
+        with accounted(run, "baseline/random-standalone"):
+            contenders.append(standalone_contender(job, run, progress))
+    return contenders
+
+
+def _random(job: FitJob, role: str, label: str, evaluator: SharedWeights, supernet: PathSupernet, on: str) -> Contender:
+    def propose(constraint: Constraint) -> list[Architecture]:
+        rng = rng_for(job.settings.seed, "candidates", role)
+        return random_candidates(job.space, constraint, job.settings.candidates, rng)
+
+    return Contender(role, label, propose, evaluator, partial(best_scoring, on), supernet)
