@@ -47,7 +47,7 @@ def main() -> None:
             out = f"{folder}/run-{number}"
             settings = ("--budget", f"{budget_ms:.6f}ms", "--seed", str(number), "--out", out)
             result = hwnas(*common, *settings, cache=cache, allowed=(0, 3))
-            again = hwnas("measure", f"{out}/model.onnx", cache=cache)
+            again = hwnas("measure", f"{out}/model.onnx", cache=cache)["latency"]
             rows.append({
                 "budget_ms": round(budget_ms, 5), "seed": number, "status": result["status"],
                 "predicted_ms": round(result["network"]["predicted_ms"], 5),

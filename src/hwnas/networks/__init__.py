@@ -1,1 +1,0 @@
-"""Published and fixed networks as data; no torch."""
