@@ -36,5 +36,7 @@ def shared_data() -> Path:
     """The folder of large data for tests; skips with the reason where there is none."""
     folder = Path(os.environ.get("HWNAS_DATA") or PROJECT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip(f"no data at {folder}: set HWNAS_DATA to the folder that holds cifar10/, proxylessnas/ and the like")
+        pytest.skip(
+            f"no data at {folder}: set HWNAS_DATA to the folder that holds cifar10/, proxylessnas/ and the like"
+        )
     return folder

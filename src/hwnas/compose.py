@@ -37,6 +37,7 @@ LOSSES: dict[str, str] = {
     "additive": "ce + λ·(E − T)/T, λ = 0.1: ProxylessNAS, equation 7",
     "log-product": "α·ce·(ln E / ln T)^0.3, α = 0.2, in microseconds: the released ProxylessNAS code",
 }
+NETWORK_FILES = "give a run directory, network.json or architecture.json"
 # Images that a fit draws, by effort: (epochs, at least, at most), for the supernet and for each final training.
 EFFORTS: dict[str, float] = {"quick": 0.25, "standard": 1.0, "long": 4.0}
 SEARCH_IMAGES = (30, 120_000, 1_500_000)
@@ -304,17 +305,22 @@ def open_network(source: str, input_shape: Shape | None = None, classes: int | N
     if path.is_dir():
         path = path / "network.json"
     if not path.exists():
-        inner = sorted(found.parent for found in path.parent.glob("*/network.json"))
-        hint = f" ({path.parent} holds several runs, for example {inner[0]})" if inner else ""
-        wanted = "give a run directory, network.json or architecture.json"
-        raise InputError(f"there is no network at {source!r}: {wanted}{hint}")
+        inner = sorted(found.parent for found in Path(source).glob("*/**/network.json"))
+        hint = f" ({source} holds several runs, for example {inner[0]})" if inner else ""
+        raise InputError(f"there is no network at {source!r}: {NETWORK_FILES}{hint}")
+    if path.suffix != ".json":
+        raise InputError(f"{source!r} is no network: {NETWORK_FILES}")
     data: Any = read_json(path)
     if isinstance(data, dict) and "space" in data:
         arch = Architecture.from_json(data)
         return FoundNetwork(space_of(arch, input_shape, classes).decode(arch), arch, path.parent)
     network = NetworkSpec.from_json(data)
     if input_shape not in (None, network.input_shape):
-        raise InputError(f"{path} is made for images of {network.input_shape}; other images need an architecture.json")
+        own = "x".join(map(str, network.input_shape))
+        raise InputError(
+            f"{path} is made for images of {own}: use --resolution {network.input_shape[1]}, or give its "
+            "architecture.json, which is fitted to other images"
+        )
     beside = path.with_name("architecture.json")
     known = path.name == "network.json" and beside.exists()
     return FoundNetwork(network, Architecture.from_json(read_json(beside)) if known else None, path.parent)

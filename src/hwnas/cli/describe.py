@@ -13,7 +13,7 @@ from hwnas.cli import options as o
 def describe(
     network: o.Network,
     latency_model: Annotated[
-        Path | None, o.Opt(help="A file of `hwnas profile`. [that of the run which the network lies in]")
+        Path | None, o.Opt(help="A file of `hwnas profile`.", show_default="that of the run which the network lies in")
     ] = None,
     input_shape: o.InputShape = None,
     classes: o.Classes = None,

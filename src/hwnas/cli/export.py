@@ -13,7 +13,9 @@ from hwnas.cli import options as o
 def export(
     network: o.Network,
     out: Annotated[Path, o.Opt("--out", help="Directory for the files.")],
-    weights: Annotated[Path | None, o.Opt(help="A safetensors file. [the one beside the network]")] = None,
+    weights: Annotated[
+        Path | None, o.Opt(help="A safetensors file.", show_default="the one beside the network")
+    ] = None,
     random_weights: Annotated[
         bool, o.Opt("--random-weights", help="Random weights, to try a device out before anything is trained.")
     ] = False,

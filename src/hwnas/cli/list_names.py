@@ -10,7 +10,9 @@ from hwnas.cli import options as o
 
 
 def list_names(
-    kind: Annotated[str | None, typer.Argument(help="spaces, data, targets or losses. [all of them]")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="spaces, data, targets or losses.", show_default="all of them")
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """What can be asked for by name.

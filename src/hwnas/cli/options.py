@@ -35,22 +35,27 @@ Budgets = Annotated[
 Budget = Annotated[str | None, Opt(help="Latency limit: 1.5ms, 800us, or 40% of the largest network, measured.")]
 Targets = Annotated[
     list[str] | None,
-    Opt("--target", help="Where the network will run (`hwnas list targets`). Repeats. [onnxruntime-f32]"),
+    Opt("--target", help="Where the network will run (`hwnas list targets`). Repeats.", show_default="onnxruntime-f32"),
 ]
 Target = Annotated[str, Opt(help="Where the network runs (`hwnas list targets`).")]
 Data = Annotated[
-    str | None, Opt(help="A known data set (`hwnas list data`), a folder of images, or an .npz pack. [mnist5k]")
+    str | None,
+    Opt(help="A known data set (`hwnas list data`), a folder of images, or an .npz pack.", show_default="mnist5k"),
 ]
 Limits = Annotated[
     list[str] | None, Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Repeats.")
 ]
 
 # Images.
-Resolution = Annotated[int | None, Opt(help="Side of the images in pixels. [the data's own]", rich_help_panel=_IMAGES)]
-Augmentation = Annotated[
-    str | None, Opt(help="none, shift, shift-flip or affine. [the data's own]", rich_help_panel=_IMAGES)
+Resolution = Annotated[
+    int | None, Opt(help="Side of the images in pixels.", show_default="the data's own", rich_help_panel=_IMAGES)
 ]
-DataRoot = Annotated[Path | None, Opt(help="Where torchvision data sets lie. [./data]", rich_help_panel=_IMAGES)]
+Augmentation = Annotated[
+    str | None, Opt(help="none, shift, shift-flip or affine.", show_default="the data's own", rich_help_panel=_IMAGES)
+]
+DataRoot = Annotated[
+    Path | None, Opt(help="Where torchvision data sets lie.", show_default="./data", rich_help_panel=_IMAGES)
+]
 Download = Annotated[
     bool | None, Opt("--download", help="Allow downloading a torchvision data set.", rich_help_panel=_IMAGES)
 ]
@@ -60,33 +65,40 @@ SkipBad = Annotated[
 
 # The search.
 Space = Annotated[
-    str | None, Opt(help="Search space (`hwnas list spaces`). [auto: fits the images]", rich_help_panel=_SEARCH)
+    str | None,
+    Opt(help="Search space (`hwnas list spaces`).", show_default="auto: fits the images", rich_help_panel=_SEARCH),
 ]
-Width = Annotated[float | None, Opt(help="Multiplies every width of the space. [1.0]", rich_help_panel=_SEARCH)]
+Width = Annotated[
+    float | None, Opt(help="Multiplies every width of the space.", show_default="1.0", rich_help_panel=_SEARCH)
+]
 SearchSteps = Annotated[
     int | None, Opt(help="Weight steps of the supernet, instead of --effort's.", rich_help_panel=_SEARCH)
 ]
 Loss = Annotated[
-    str | None, Opt(help="How latency is paid for (`hwnas list losses`). [absolute]", rich_help_panel=_SEARCH)
+    str | None,
+    Opt(help="How latency is paid for (`hwnas list losses`).", show_default="absolute", rich_help_panel=_SEARCH),
 ]
 LossWeight = Annotated[
     float | None,
-    Opt(help="Weight of the latency loss. [1.0; additive 0.1; log-product 0.2]", rich_help_panel=_SEARCH),
+    Opt(help="Weight of the latency loss.", show_default="1.0; additive 0.1; log-product 0.2", rich_help_panel=_SEARCH),
 ]
 Baselines = Annotated[
     str | None,
     Opt(
-        help="none; standard: best fixed network, random search; full: two costlier ones. [standard]",
+        help="none; standard: best fixed network, random search; full: two costlier ones.",
+        show_default="standard",
         rich_help_panel=_SEARCH,
     ),
 ]
 Candidates = Annotated[
     int | None,
-    Opt(help="Architectures scored on shared weights, for each contender. [100]", rich_help_panel=_SEARCH),
+    Opt(
+        help="Architectures scored on shared weights, for each contender.", show_default="100", rich_help_panel=_SEARCH
+    ),
 ]
 
 # Training.
-Effort = Annotated[str | None, Opt(help="quick, standard or long. [standard]", rich_help_panel=_TRAINING)]
+Effort = Annotated[str | None, Opt(help="quick, standard or long.", show_default="standard", rich_help_panel=_TRAINING)]
 Compute = Annotated[
     str | None,
     Opt(
@@ -97,26 +109,42 @@ Compute = Annotated[
 TrainSteps = Annotated[
     int | None, Opt(help="Steps of each final training, instead of --effort's.", rich_help_panel=_TRAINING)
 ]
-Lr = Annotated[float | None, Opt(help="Peak learning rate for batches of 128. [0.1]", rich_help_panel=_TRAINING)]
-BatchSize = Annotated[
-    int | None, Opt(help="Images a step. [64 below 20,000 images, else 128]", rich_help_panel=_TRAINING)
+Lr = Annotated[
+    float | None, Opt(help="Peak learning rate for batches of 128.", show_default="0.1", rich_help_panel=_TRAINING)
 ]
-Optimizer = Annotated[str | None, Opt(help="An optimiser that timm knows. [sgd]", rich_help_panel=_TRAINING)]
-Seed = Annotated[int | None, Opt(help="Everything random is drawn from it. [0]", rich_help_panel=_TRAINING)]
-TrainOn = Annotated[str | None, Opt(help="auto, cpu, cuda or mps. [auto]", rich_help_panel=_TRAINING)]
+BatchSize = Annotated[
+    int | None, Opt(help="Images a step.", show_default="64 below 20,000 images, else 128", rich_help_panel=_TRAINING)
+]
+Optimizer = Annotated[
+    str | None, Opt(help="An optimiser that timm knows.", show_default="sgd", rich_help_panel=_TRAINING)
+]
+Seed = Annotated[
+    int | None, Opt(help="Everything random is drawn from it.", show_default="0", rich_help_panel=_TRAINING)
+]
+TrainOn = Annotated[str | None, Opt(help="auto, cpu, cuda or mps.", show_default="auto", rich_help_panel=_TRAINING)]
 Threads = Annotated[
     int | None,
-    Opt(help="Torch threads. [1: fastest on a machine that does other work too]", rich_help_panel=_TRAINING),
+    Opt(
+        help="Torch threads.",
+        show_default="1: fastest on a machine that does other work too",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 
 # Measuring.
-Sessions = Annotated[int | None, Opt(help="Measuring processes of every final file. [5]", rich_help_panel="Measuring")]
-HeldOut = Annotated[int | None, Opt(help="Networks that judge the latency model. [12]", rich_help_panel="Measuring")]
+Sessions = Annotated[
+    int | None, Opt(help="Measuring processes of every final file.", show_default="5", rich_help_panel="Measuring")
+]
+HeldOut = Annotated[
+    int | None, Opt(help="Networks that judge the latency model.", show_default="12", rich_help_panel="Measuring")
+]
 
 # One network.
 Network = Annotated[str, typer.Argument(help="A run directory, network.json or architecture.json.")]
-InputShape = Annotated[str | None, Opt(help="Images for an architecture.json, for example 3x64x64. [its space's own]")]
-Classes = Annotated[int | None, Opt(help="Classes for an architecture.json. [its space's own]")]
+InputShape = Annotated[
+    str | None, Opt(help="Images for an architecture.json, for example 3x64x64.", show_default="its space's own")
+]
+Classes = Annotated[int | None, Opt(help="Classes for an architecture.json.", show_default="its space's own")]
 
 
 NO_BUDGET = "a budget is missing: give for example --budget 1.5ms, or --budget 40% of the space's largest network"

@@ -12,9 +12,11 @@ from hwnas.cli import options as o
 
 def profile(
     space: Annotated[str, o.Opt(help="Search space (`hwnas list spaces`); auto goes by the resolution.")] = "auto",
-    resolution: Annotated[int | None, o.Opt(help="Side of the images in pixels. [the space's own, or 32]")] = None,
-    channels: Annotated[int | None, o.Opt(help="Of the images. [the space's own]")] = None,
-    classes: Annotated[int | None, o.Opt(help="Of the task. [the space's own]")] = None,
+    resolution: Annotated[
+        int | None, o.Opt(help="Side of the images in pixels.", show_default="the space's own, or 32")
+    ] = None,
+    channels: Annotated[int | None, o.Opt(help="Of the images.", show_default="the space's own")] = None,
+    classes: Annotated[int | None, o.Opt(help="Of the task.", show_default="the space's own")] = None,
     width: Annotated[float, o.Opt(help="Multiplies every width of the space.")] = 1.0,
     target: o.Target = "onnxruntime-f32",
     held_out: Annotated[int, o.Opt(help="Networks that judge the model, at least 2.")] = 12,

@@ -12,7 +12,9 @@ from hwnas.cli import options as o
 
 def report(
     runs: Annotated[list[str], typer.Argument(help="Run directories; one that holds several runs stands for all.")],
-    out: Annotated[Path | None, o.Opt(help="The HTML file. [report.html in the run; needed for several]")] = None,
+    out: Annotated[
+        Path | None, o.Opt(help="The HTML file.", show_default="report.html in the run; needed for several")
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Write the report of a run again, or set several runs side by side.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from hwnas.cli import options as o
+
+if TYPE_CHECKING:
+    from hwnas.workflows.search_only import SearchResult
 
 
 def search(
@@ -51,10 +56,9 @@ def search(
     there, which is why search knows the options of the trainings, too.
     """
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json, show_table
+    from hwnas.cli.terminal import TerminalProgress, print_json
     from hwnas.config import FitConfig
     from hwnas.core.errors import InputError
-    from hwnas.report import wording
 
     settings = o.given(context, FitConfig.model_fields)
     if "budget" not in settings:
@@ -67,13 +71,20 @@ def search(
     if as_json:
         print_json(found.result)
     else:
-        rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
-        show_table(("layer", "what", "predicted"), rows)
-        verdict = "inside" if found.inside_budget else "over"
-        typer.echo(
-            f"\n{found.architecture.id}, {found.result['reason']}\n"
-            f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
-            f"with random weights: {verdict} the budget of {wording.limit(found.result['budget']['latency_ms'])}\n\n"
-            f"Next: hwnas fit with the same options, or hwnas train {found.run} --out DIR"
-        )
+        _show(found)
     raise typer.Exit(0 if found.inside_budget else 3)
+
+
+def _show(found: SearchResult) -> None:
+    from hwnas.cli.terminal import show_table
+    from hwnas.report import wording
+
+    rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
+    show_table(("layer", "what", "predicted"), rows)
+    verdict = "inside" if found.inside_budget else "over"
+    typer.echo(
+        f"\n{found.architecture.id}, {found.result['reason']}\n"
+        f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
+        f"with random weights: {verdict} the budget of {wording.limit(found.result['budget']['latency_ms'])}\n\n"
+        f"Next: hwnas fit with the same options, or hwnas train {found.run} --out DIR"
+    )

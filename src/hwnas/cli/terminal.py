@@ -84,7 +84,7 @@ class TerminalProgress:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(name, total=total, facts="")
         if not self._live:
-            self._console.print(f"{name}: {total} steps", markup=False)
+            self._console.print(f"{name}: {total} steps", markup=False, soft_wrap=True)
 
     def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
         """`done` steps are finished."""
@@ -96,11 +96,13 @@ class TerminalProgress:
         if not self._live and now - self._spoken > PLAIN_EVERY_SECONDS and done:
             self._spoken = now
             left = (now - self._started) / done * (self._total - done)
-            self._console.print(f"{self._name}: {done}/{self._total}, {left:.0f} s left  {shown}", markup=False)
+            self._console.print(
+                f"{self._name}: {done}/{self._total}, {left:.0f} s left  {shown}", markup=False, soft_wrap=True
+            )
 
     def say(self, text: str) -> None:
         """One sentence."""
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def record(self, line: Mapping[str, Any]) -> None:
         """Nothing: records are for the run directory."""

@@ -21,13 +21,14 @@ def blocks(network: NetworkSpec, model: LatencyModel | None) -> list[dict[str, A
     """
     located = located_layers(network)
     prices = [model.price_ms(layer) if model else None for layer in located]
-    total = sum(price for price in prices if price is not None) + (model.constant_ms if model else 0.0)
+    # Shares are of the layers' sum: what a call costs besides belongs to none, and as fitted may be below zero.
+    total = sum(price for price in prices if price is not None)
     params, counted = _counts(network)
     rows = []
     for layer, price in zip(located, prices, strict=True):
         name = layer.name
         row = {"name": name, "text": layer_text(layer), "params": params[name], "macs": counted[name]}
-        rows.append({**row, "latency_ms": price, "share": None if price is None else price / total})
+        rows.append({**row, "latency_ms": price, "share": price / total if price is not None and total else None})
     return rows
 
 

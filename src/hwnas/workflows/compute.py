@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import CostTerms
@@ -20,7 +21,8 @@ from hwnas.training.fit import train
 from hwnas.workflows.job import FitJob
 
 SEARCH_SHARE = 0.4
-TRAIN_SHARE = 0.5  # the last tenth is for profiling, scoring and measuring
+# The last tenth is for profiling, scoring and measuring; of less than five minutes these take more than that.
+TRAIN_SHARE = 0.5
 FEWEST_STEPS = 10
 # How often each choice of baselines pays for a search, and for a final training (from scratch and inherited).
 SEARCHES = {"none": 1, "standard": 1, "full": 3}
@@ -64,7 +66,7 @@ def affordable_steps(job: FitJob, compute_s: float, progress: Progress) -> Steps
         least = FEWEST_STEPS * max(
             SEARCHES[baselines] * search_s / SEARCH_SHARE, TRAININGS[baselines] * train_s / TRAIN_SHARE
         )
-        raise InputError(f"compute of {compute_s:g}s is too little for a fit: give at least {1.2 * least:.0f}s")
+        raise InputError(f"compute of {compute_s:g}s is too little for a fit: give at least {ceil(1.2 * least)}s")
     progress.say(
         f"{compute_s:g} CPU-seconds: {steps.search} search steps of {1000 * search_s:.1f} ms, and {steps.train} steps "
         f"of {1000 * train_s:.1f} ms for each of {TRAININGS[baselines]} trainings"

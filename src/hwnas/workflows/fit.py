@@ -14,7 +14,7 @@ from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
 from hwnas.report.html import render_report
 from hwnas.runs.directory import RunDirectory
-from hwnas.runs.files import write_atomically
+from hwnas.runs.files import plain_json, write_atomically
 from hwnas.strategies.proxyless_g import Searched, search
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.choosing import Contender, choose, learned, round_row
@@ -137,6 +137,7 @@ def _close_loop(
 def _finish(
     job: FitJob, run: RunDirectory, delivery: Delivery, latency: Measurement, result: dict[str, Any]
 ) -> FitResult:
+    result = plain_json(result, "result.json")
     run.finish(result)
     metrics = RunDirectory.read(run.path).metrics()
     write_atomically(run.path / "report.html", render_report(result, metrics, title=run.path.name).encode())

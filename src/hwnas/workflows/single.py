@@ -39,7 +39,7 @@ class TrainJob:
 
     Args:
         data: the images.
-        network: what is trained.
+        network: what is trained; it reads images of the data's shape.
         architecture: its choices, where they are known.
         recipe: how.
         steps: weight updates.
@@ -77,21 +77,17 @@ class TrainResult:
     result: dict[str, Any]
 
 
-def check_fits(network: NetworkSpec, data: ImageData) -> None:
-    """Refuses a network that is made for other images.
+def check_classes(network: NetworkSpec, data: ImageData) -> None:
+    """Refuses a network that tells another number of classes apart than the images have.
 
     Raises:
-        InputError: another image shape, or another number of classes; says what to do.
+        InputError: it does; says what to do.
     """
-    refit = "give its architecture.json to fit it to these images"
-    if network.input_shape != data.input_shape:
-        shapes = f"{'x'.join(map(str, network.input_shape))}, and those of {data.name} are "
-        shapes += "x".join(map(str, data.input_shape))
-        raise InputError(f"the network reads images of {shapes}: use --resolution {network.input_shape[1]}, or {refit}")
-    scores = located_layers(network)[-1].output_shape[0]
-    if scores != len(data.class_names):
+    scores, classes = located_layers(network)[-1].output_shape[0], len(data.class_names)
+    if scores != classes:
         raise InputError(
-            f"the network tells {scores} classes apart, and {data.name} has {len(data.class_names)}: {refit}"
+            f"the network tells {scores} classes apart, and {data.name} has {classes}: give its architecture.json, "
+            "which is fitted to the images"
         )
 
 
@@ -104,10 +100,10 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
         shown: told how far it is.
 
     Raises:
-        InputError: the network does not fit the images.
+        InputError: the network has another number of classes.
         EvaluationFailed: the training diverged, or the exported file does not compute what the network does.
     """
-    check_fits(job.network, job.data)
+    check_classes(job.network, job.data)
     progress = RunProgress(shown, run)
     network = build(job.network)
     initialise(network, seed_for(job.seed, "initial weights", network_id(job.network)))

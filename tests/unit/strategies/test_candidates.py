@@ -100,9 +100,7 @@ def test_random_candidates_are_feasible_distinct_and_spread() -> None:
 
 def test_random_candidates_by_the_seed() -> None:
     constraint = Constraint(MACS, 0.5 * MACS.greatest())
-    first, again, other = (
-        random_candidates(SPACE, constraint, 10, np.random.default_rng(seed)) for seed in (0, 0, 1)
-    )
+    first, again, other = (random_candidates(SPACE, constraint, 10, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert first == again != other
 
 

@@ -17,7 +17,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.cost import CostTerms
 from hwnas.core.counted import MacsModel
 from hwnas.core.errors import EvaluationFailed
-from hwnas.core.objective import AbsoluteLoss, AdditiveLoss, LatencyLoss, LogProductLoss
+from hwnas.core.objective import AbsoluteLoss, AdditiveLoss, LatencyLoss, LogProductLoss, latency_loss
 from hwnas.core.protocols import Checkpoint, Checkpoints, NoCheckpoints, Silence
 from hwnas.data.images import ImageData
 from hwnas.nn.build import arrays_of
@@ -215,7 +215,9 @@ def stepped(
     return before, gates.alpha.detach(), supernet
 
 
-@pytest.mark.parametrize("loss", [AbsoluteLoss(), AdditiveLoss(), LogProductLoss()], ids=lambda l: type(l).__name__)
+@pytest.mark.parametrize(
+    "loss", [AbsoluteLoss(), AdditiveLoss(), LogProductLoss()], ids=lambda loss: type(loss).__name__
+)
 def test_every_form_of_the_loss_runs_and_pays_for_latency(loss: LatencyLoss) -> None:
     searched(replace(FEW, loss=loss))
     heavy = type(loss)(20.0)
@@ -224,6 +226,50 @@ def test_every_form_of_the_loss_runs_and_pays_for_latency(loss: LatencyLoss) -> 
     _, alpha, _ = stepped(heavy, TERMS.least(), steps=60)
     cheapest_first = alpha[:, 0] > alpha[:, 2]  # kernel 3 before kernel 7
     assert cheapest_first.all()
+
+
+@pytest.mark.parametrize("form", ["absolute", "additive", "log-product"])
+def test_the_loss_of_a_step_by_hand(form: str) -> None:
+    supernet, gates = PathSupernet(SPACE, seed=0), Gates(SPACE.choices, np.random.default_rng(0))
+    batch, labels = torch.randn(8, 1, 4, 32), torch.arange(8) % 2
+    terms = CostTerms(0.1, {name: {"k3": 0.02, "k5": 0.05, "k7": 0.1} for name in ("conv1", "conv2", "conv3")})
+    active = gates.sample_pairs(np.random.default_rng(5)).active
+    with torch.no_grad():
+        ce = torch.nn.functional.cross_entropy(supernet.train()(batch, active), labels).item()
+    e, t = gates.expected_cost(terms), 0.4  # ms, both below 1 ms, where a logarithm of milliseconds would be negative
+    expected = {
+        "absolute": ce + 1.0 * abs(e / t - 1),
+        "additive": ce + 0.1 * (e - t) / t,
+        "log-product": 0.2 * ce * (np.log(1000 * e) / np.log(1000 * t)) ** 0.3,
+    }
+    optimizer = torch.optim.Adam([gates.alpha], lr=0.1)
+    found = architecture_step(
+        supernet, gates, batch, labels, terms, t, latency_loss(form), optimizer, np.random.default_rng(5), CPU
+    )
+    assert e == pytest.approx(0.1 + 3 * 0.17 / 3, abs=1e-3)
+    assert found.item() == pytest.approx(expected[form], rel=1e-5)
+
+
+def test_a_search_runs_in_bfloat16() -> None:
+    found = search(
+        SPACE, images(), TERMS, TARGET, FEW, seed=0, device=TrainingDevice("cpu", autocast=True),
+        checkpoints=NoCheckpoints(), progress=Silence(),
+    )  # fmt: skip
+    assert all(value.isfinite().all() and value.dtype == torch.float32 for value in found.supernet.parameters())
+    assert found.gates.alpha.isfinite().all() and found.gates.alpha.dtype == torch.float32
+
+
+def test_an_architecture_step_asks_for_no_weight_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    forward = PathSupernet.forward_two_paths
+
+    def watched(self: PathSupernet, *arguments: Any) -> torch.Tensor:
+        asked.append(any(parameter.requires_grad for parameter in self.parameters()))
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(PathSupernet, "forward_two_paths", watched)
+    stepped(AbsoluteLoss(), TARGET)
+    assert asked == [False]
 
 
 def test_an_architecture_step_leaves_the_weights_as_they_are() -> None:

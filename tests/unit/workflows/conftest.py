@@ -69,7 +69,9 @@ def make_job(tmp_path: Path) -> Callable[..., FitJob]:
         parts = {name: given.pop(name) for name in ("data", "target") if name in given}
         settings = FitSettings(
             budget=Budget.parse(budget),
-            search=ProxylessGSettings(40, warmup_share=0.5, recipe=replace(RECIPE, average_share=0.0)),
+            search=ProxylessGSettings(
+                40, warmup_share=0.5, architecture_every=1, recipe=replace(RECIPE, average_share=0.0)
+            ),
             train_steps=20,
             recipe=RECIPE,
             candidates=6,

@@ -114,9 +114,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwnas.workflows.delivery.train", refuse)
 
 
-def test_an_infeasible_budget_is_refused_before_anything_is_trained(
-    make_job, run_fit, course, no_training
-) -> None:
+def test_an_infeasible_budget_is_refused_before_anything_is_trained(make_job, run_fit, course, no_training) -> None:
     job, watched = make_job("0.02ms"), course()
     with pytest.raises(BudgetError) as refused:
         run_fit(job, watched)

@@ -49,19 +49,20 @@ def test_equal_networks_still_have_an_interval() -> None:
 @pytest.mark.parametrize(
     ("difference", "interval", "said"),
     [
-        (0.02, (0.005, 0.035), "better than the rest by 2.0 points (95 % interval +0.5 to +3.5, 1,000 test images): more"),
-        (-0.02, (-0.035, -0.005), "worse than the rest by 2.0 points (95 % interval -3.5 to -0.5, 1,000 test images): more"),
-        (0.004, (-0.01, 0.02), "better than the rest by 0.4 points (95 % interval -1.0 to +2.0, 1,000 test images): not more"),
-        (-0.004, (-0.02, 0.01), "worse than the rest by 0.4 points (95 % interval -2.0 to +1.0, 1,000 test images): not more"),
-        (0.0, (-0.01, 0.01), "equally accurate (95 % interval -1.0 to +1.0 points)"),
+        (0.02, (0.005, 0.035), "better than the rest by 2.0 points|+0.5 to +3.5|: more than the noise"),
+        (-0.02, (-0.035, -0.005), "worse than the rest by 2.0 points|-3.5 to -0.5|: more than the noise"),
+        (0.004, (-0.01, 0.02), "better than the rest by 0.4 points|-1.0 to +2.0|: not more than the noise"),
+        (-0.004, (-0.02, 0.01), "worse than the rest by 0.4 points|-2.0 to +1.0|: not more than the noise"),
+        (0.0, (-0.01, 0.01), "equally accurate|-1.0 to +1.0 points|"),
     ],
 )  # fmt: skip
 def test_a_verdict_says_who_won_and_whether_it_is_noise(
     difference: float, interval: tuple[float, float], said: str
 ) -> None:
     verdict = paired_verdict("the rest", difference, interval, 1000)
-    assert said in verdict and verdict.endswith(".")
-    assert ("not more than the noise" in verdict) == ("not more" in said)
+    won, ends, noise = said.split("|")
+    assert won in verdict and f"(95 % interval {ends}" in verdict and verdict.endswith(".")
+    assert noise in verdict and ("not more" in verdict) == (noise == ": not more than the noise")
 
 
 def test_a_mean_over_seeds_by_hand() -> None:

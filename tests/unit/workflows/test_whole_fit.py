@@ -12,17 +12,19 @@ import pytest
 import torch
 
 from hwnas.core.architecture import Architecture
+from hwnas.core.cost import Cost
 from hwnas.core.counting import count
 from hwnas.core.network import NetworkSpec
-from hwnas.core.trial import Cost, Quality, Trial
+from hwnas.core.trial import Quality, Trial
 from hwnas.data.images import Split
 from hwnas.hardware.engines import open_engine
 from hwnas.nn.gates import Gates
+from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
 from hwnas.spaces.toy import ToySpace
-from hwnas.strategies.proxyless_g import ProxylessGSettings
-from hwnas.workflows.contenders import _prefer_learned
-from hwnas.workflows.full_baselines import equal_steps
+from hwnas.strategies.proxyless_g import Searched
+from hwnas.workflows.contenders import searched_contender
+from hwnas.workflows.full_baselines import ARCHITECTURE_STEP_COST
 
 ENTRY = {
     "role", "label", "architecture", "architecture_id", "predicted_ms", "latency", "accuracy", "weights",
@@ -39,7 +41,8 @@ def test_the_result_says_everything(make_job, run_fit) -> None:
         "latency_model", "search", "rounds", "comparison", "candidates", "blocks", "compute", "environment",
     } <= set(result)  # fmt: skip
     budget = result["budget"]
-    assert budget["latency_ms"] == pytest.approx(0.8 * budget["largest_ms"]) > budget["planned_ms"]
+    assert budget["latency_ms"] == pytest.approx(0.8 * budget["largest_ms"])
+    assert budget["fastest_ms"] < budget["planned_ms"] == pytest.approx(0.97 * budget["latency_ms"])
     entries = [result["network"], *result["baselines"]]
     assert [entry["role"] for entry in entries] == ["searched", "fixed", "random"]
     for entry in entries:
@@ -50,10 +53,12 @@ def test_the_result_says_everything(make_job, run_fit) -> None:
     assert [row["against"] for row in result["comparison"]] == ["fixed", "random"]
     assert {row["source"] for row in result["candidates"]} == {"proxyless-g", "fixed", "random"}
     assert len(result["latency_model"]["points"]) == 4
-    shares = sum(block["share"] for block in result["blocks"])
-    assert 0.5 < shares <= 1.0
+    predicted_ms = result["network"]["predicted_ms"]
+    assert all(block["share"] == pytest.approx(block["latency_ms"] / predicted_ms) for block in result["blocks"])
+    assert sum(block["params"] for block in result["blocks"]) == result["network"]["params"]
+    assert sum(block["macs"] for block in result["blocks"]) == result["network"]["macs"]
     assert {"latency model", "search", "train/searched/0", "measure/0"} <= {row["stage"] for row in result["compute"]}
-    assert json.loads((found.run / "result.json").read_text()) == result
+    assert json.loads((found.run / "result.json").read_text()) == json.loads(json.dumps(result))
     page = (found.run / "report.html").read_text()
     assert "<svg" in page and len(page) < 2_000_000
 
@@ -113,13 +118,14 @@ def test_a_finished_run_measures_and_trains_nothing_again(make_job, run_fit, fak
     again = run_fit(job).result
     assert len(timer.sessions) == sessions
     volatile = ("created", "compute")
-    assert {k: v for k, v in again.items() if k not in volatile} == {k: v for k, v in first.items() if k not in volatile}
+    assert {k: v for k, v in again.items() if k not in volatile} == {
+        k: v for k, v in first.items() if k not in volatile
+    }
 
 
 def test_equal_seeds_find_equal_networks_and_others_search_anew(make_job, run_fit) -> None:
     first, again, other = (
-        run_fit(make_job("80%", seed=seed), directory=f"run-{number}").result
-        for number, seed in enumerate((0, 0, 1))
+        run_fit(make_job("80%", seed=seed), directory=f"run-{number}").result for number, seed in enumerate((0, 0, 1))
     )
     assert first["network"] == again["network"] and first["candidates"] == again["candidates"]
     assert first["search"]["final_entropy"] != other["search"]["final_entropy"]
@@ -130,14 +136,12 @@ def test_full_baselines_are_beside_the_others(make_job, run_fit) -> None:
     roles = [entry["role"] for entry in result["baselines"]]
     assert roles == ["fixed", "random", "random-uniform-supernet", "random-standalone"]
     alone = result["baselines"][-1]
-    # 40 weight steps and 20 architecture steps at 0.75 pay for five trainings of a quarter of 40 steps.
-    assert alone["label"] == "random search over 6 networks trained alone" or "networks trained alone" in alone["label"]
+    # Trained for a quarter of the steps each, as many as the search's 40 weight and 20 architecture steps pay for.
+    networks = (40 + round(20 * ARCHITECTURE_STEP_COST)) // 10
+    assert alone["label"] == f"random search over {networks} networks trained alone"
+    assert sum(row["source"] == "random-standalone" for row in result["candidates"]) == networks
     assert alone["inherited_search_accuracy"] is None and alone["weights"] == "scratch"
-
-
-def test_a_search_costs_what_its_baselines_may_spend() -> None:
-    settings = ProxylessGSettings(100, warmup_share=0.4, architecture_every=2)
-    assert equal_steps(settings) == 100 + round(0.75 * 30) or equal_steps(settings) > 100
+    assert all(entry["inherited_search_accuracy"] is not None for entry in result["baselines"][:-1])
 
 
 def test_metrics_tell_the_course_of_every_loop(make_job, run_fit) -> None:
@@ -170,14 +174,18 @@ def trial(option: str, loss: float, ms: float) -> Trial:
 @pytest.mark.parametrize(
     ("trials", "taken", "reason"),
     [
-        ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.95)], "k5", "the argmax of the gates, inside the budget by the model"),
+        ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.95)], "k5", "argmax of the gates, inside the budget"),
         ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.5)], "k3", "the argmax uses only 50% of the budget"),
         ([trial("k5", 0.1, 0.5), trial("k3", 0.2, 0.7)], "k5", "none of 2 feasible samples scores better"),
         ([trial("k3", 0.1, 0.7), trial("k7", 0.2, 0.9)], "k3", "their argmax is over the budget"),
     ],
     ids=["argmax", "argmax too small", "small argmax is best", "argmax over budget"],
 )  # fmt: skip
-def test_the_argmax_or_the_best_sample_and_why(gates: Gates, trials: list[Trial], taken: str, reason: str) -> None:
-    chosen, why = _prefer_learned(gates, trials, planned_ms=1.0)
+def test_the_argmax_or_the_best_sample_and_why(
+    make_job, gates: Gates, trials: list[Trial], taken: str, reason: str
+) -> None:
+    job = make_job("80%")
+    contender = searched_contender(job, Searched(PathSupernet(job.space, seed=0), gates, images_seen=0))
+    chosen, why = contender.prefer(trials, 1.0)
     assert chosen.architecture == ToySpace().uniform_architectures()[taken]
     assert reason in why

@@ -1,0 +1,133 @@
+"""Who imports whom: the table of docs/design.md, section 3, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+from sources import imports_of, module_name, package_files, room_of
+
+LOWER = {
+    "core", "spaces", "networks", "formats", "nn", "data", "controllers", "runs", "hardware", "training", "evaluation",
+}  # fmt: skip
+ALLOWED: dict[str, set[str]] = {
+    "core": set(),
+    "spaces": {"core"},
+    "networks": {"core", "spaces"},
+    "formats": {"core"},
+    "nn": {"core"},
+    "data": {"core"},
+    "controllers": {"core"},
+    "runs": {"core"},
+    "hardware": {"core", "formats"},
+    "training": {"core", "nn", "data"},
+    "evaluation": {"core", "nn", "data", "training"},
+    "report": {"core", "runs"},
+    "strategies": {"core", "spaces", "nn", "data", "training", "evaluation", "hardware", "controllers", "runs"},
+    "workflows": LOWER | {"strategies", "report"},
+    # The table names the three as one row; among them calls go down: cli, api, compose, config.
+    "config": {"core"},
+    "compose": LOWER | {"strategies", "report", "workflows", "config"},
+    "api": LOWER | {"strategies", "report", "workflows", "config", "compose"},
+    "cli": LOWER | {"strategies", "report", "workflows", "config", "compose", "api"},
+    # Contract suites stand beside the package: they hold an outside part against core, formats and nn.
+    "testing": {"core", "formats", "nn"},
+    "__main__": {"cli"},
+    "": {"api", "core"},
+}
+WITHOUT_TORCH = {"core", "spaces", "networks", "formats", "hardware", "report", "runs"}
+TENSORS = {"torch", "torchvision", "timm"}
+
+
+def edges() -> set[tuple[str, str]]:
+    return {
+        (module_name(path), imported)
+        for path in package_files()
+        for imported in imports_of(path)
+        if imported == "hwnas" or imported.startswith("hwnas.")
+    }
+
+
+def test_no_edge_but_those_of_the_table() -> None:
+    wrong = [
+        f"{importer} imports {imported}"
+        for importer, imported in sorted(edges())
+        if room_of(importer) != room_of(imported) and room_of(imported) not in ALLOWED[room_of(importer)]
+    ]
+    assert wrong == []
+
+
+def test_imports_in_functions_and_for_types_are_seen() -> None:
+    seen = dict.fromkeys(imported for importer, imported in edges() if importer == "hwnas.compose")
+    assert {"hwnas.core.cost", "hwnas.data.images", "hwnas.hardware.engines"} <= set(seen)
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room_of(module_name(path)) for path in package_files()} <= set(ALLOWED)
+
+
+def test_no_cycle_between_modules() -> None:
+    graph: dict[str, set[str]] = {}
+    for importer, imported in edges():
+        if importer != imported:
+            graph.setdefault(importer, set()).add(imported)
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as found:
+        pytest.fail(f"modules import each other: {' -> '.join(found.args[1])}")
+
+
+def test_rooms_without_torch() -> None:
+    wrong = [
+        f"{module_name(path)} imports {imported}"
+        for path in package_files()
+        if room_of(module_name(path)) in WITHOUT_TORCH
+        for imported in imports_of(path)
+        if imported.split(".")[0] in TENSORS
+    ]
+    assert wrong == []
+
+
+def left_loaded(program: str) -> set[str]:
+    """The heavy packages that are loaded after a program ran in a fresh process."""
+    heavy = {*TENSORS, "sklearn", "scipy.stats", "onnxruntime", "matplotlib"}
+    code = f"import sys\n{program}\nprint('loaded:', *sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].removeprefix("loaded:").split())
+
+
+def test_importing_hwnas_loads_nothing_heavy() -> None:
+    assert left_loaded("import hwnas") == set()
+
+
+def test_importing_every_room_without_torch_loads_no_torch() -> None:
+    names = [module_name(path) for path in package_files()]
+    without = [name for name in names if room_of(name) in WITHOUT_TORCH and not name.endswith("__main__")]
+    assert left_loaded("import " + ", ".join(without)) & TENSORS == set()
+
+
+def test_everything_that_hwnas_exports_is_there() -> None:
+    import hwnas
+
+    assert len(set(hwnas.__all__)) == len(hwnas.__all__)
+    for name in hwnas.__all__:
+        assert getattr(hwnas, name).__doc__, name
+    assert set(hwnas.__all__) <= set(dir(hwnas))
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    program = (
+        "import contextlib, io\n"
+        "from hwnas.cli.app import app\n"
+        "from typer.main import get_command\n"
+        "command = get_command(app)\n"
+        "for words in [[], *([name] for name in command.commands)]:\n"
+        "    shown = io.StringIO()\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(shown):\n"
+        "        command.main([*words, '--help'], prog_name='hwnas')\n"
+        "    assert 'Usage' in shown.getvalue(), words\n"
+    )
+    assert left_loaded(program) == set()
