@@ -39,6 +39,7 @@ class Contender:
         evaluator: ranks them.
         prefer: takes one of the ranked trials (best first) and says why; called with the planned latency.
         supernet: weights that its networks may inherit; None where it has none.
+        supernet_name: tells supernets apart; contenders that choose the same architecture share its training.
     """
 
     role: str
@@ -47,6 +48,7 @@ class Contender:
     evaluator: Evaluator
     prefer: Callable[[list[Trial], float], tuple[Trial, str]]
     supernet: PathSupernet | None
+    supernet_name: str = "search"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from hwnas.core.architecture import Architecture
@@ -72,7 +73,8 @@ def baseline_contenders(
             supernet = uniform_supernet(job, run, model.terms(job.space), limits, progress)
         uniform = SharedWeights(supernet, job.data, job.device, job.settings.score_images)
         label = "random search on a uniformly trained supernet"
-        contenders.append(_random(job, "random-uniform-supernet", label, uniform, supernet, "on uniform paths"))
+        contender = _random(job, "random-uniform-supernet", label, uniform, supernet, "on uniform paths")
+        contenders.append(replace(contender, supernet_name="uniform"))
         with accounted(run, "baseline/random-standalone"):
             contenders.append(standalone_contender(job, run, progress))
     return contenders

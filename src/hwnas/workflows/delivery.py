@@ -74,10 +74,11 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     scratch = build(job.space.decode(arch))
     initialise(scratch, seed_for(job.settings.seed, "initial weights", arch.id))
     trained = {"scratch": _trained(scratch, "scratch", chosen, job, run, progress)}
+    supernet = chosen.contender.supernet_name
     if chosen.contender.supernet is not None:
         inherited = chosen.contender.supernet.extract(arch)
         recalibrate(inherited, job.data, images=RECALIBRATION_IMAGES, device=job.device)
-        trained["inherited"] = _trained(inherited, "inherited", chosen, job, run, progress)
+        trained["inherited"] = _trained(inherited, f"from-{supernet}", chosen, job, run, progress)
     quality = {way: score(network, job.data, job.data.search, job.device).quality for way, network in trained.items()}
     weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
     arrays = arrays_of(trained[weights])
@@ -108,7 +109,8 @@ def predictions(job: FitJob, model: bytes, images: np.ndarray) -> np.ndarray:
 def _trained(
     network: nn.Module, way: str, chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress
 ) -> nn.Module:
-    purpose = f"train/{chosen.contender.role}/{chosen.trial.architecture.id}/{way}"
+    # Named by what is trained, not by who chose it: whoever chooses the same architecture gets the same training.
+    purpose = f"train/{chosen.trial.architecture.id}/{way}"
     return train(
         network, job.data, job.settings.recipe, steps=job.settings.train_steps, seed=job.settings.seed,
         purpose=purpose, device=job.device, checkpoints=run.checkpoints(purpose, keep=1), progress=progress,

@@ -15,6 +15,7 @@ from hwnas.hardware.timing import Measurement
 from hwnas.report.html import render_report
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import plain_json, write_atomically
+from hwnas.runs.stored import RESULT
 from hwnas.strategies.proxyless_g import Searched, search
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.choosing import Contender, choose, learned, round_row
@@ -24,6 +25,8 @@ from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits, settle_limits
 from hwnas.workflows.measuring import measured, profiled
 from hwnas.workflows.result import Outcome, result_json
+
+SHIPPED = "shipped file"  # what the final measurements are stored under
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class FitResult:
 def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
     """Searches, trains, exports and measures until the file is inside the budget, beside its baselines.
 
-    A run that was cut off goes on: measurements come from the store, trainings from their checkpoints.
+    A run that was cut off goes on: measurements come from the store, trainings from their checkpoints. One that has
+    finished is read back.
 
     Args:
         job: everything it works on.
@@ -64,13 +68,16 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
         EvaluationFailed: a training diverged, a file could not be exported or measured.
     """
     progress = RunProgress(shown, run)
+    if (run.path / RESULT).exists():
+        progress.say(f"{run.path} has finished already; --fresh would start over")
+        return _fit_result(job, run, RunDirectory.read(run.path).result())
     model, limits, searched = search_phase(job, run, progress)
     contenders = [searched_contender(job, searched), *baseline_contenders(job, run, searched, limits, model, progress)]
     deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
     with accounted(run, "report"):
         outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
         result = result_json(outcome)
-    return _finish(job, run, deliveries[0], measurements[0], result)
+    return _fit_result(job, run, _finish(run, result))
 
 
 def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> tuple[LatencyModel, LatencyLimits, Searched]:
@@ -116,10 +123,10 @@ def _close_loop(
             break
         files = {role: delivery.model for role, delivery in deliveries.items()}
         with accounted(run, f"measure/{turn}"):
-            found = measured(job, run, files, "shipped file", progress)
+            found = measured(job, run, files, SHIPPED, progress)
         for role, delivery in deliveries.items():
             trial = delivery.chosen.trial
-            rounds.append({**round_row(trial, found[role], limits, "shipped file"), "role": role})
+            rounds.append({**round_row(trial, found[role], limits, SHIPPED), "role": role})
             kept[role] = (delivery, found[role])
             if not found[role].inside(limits.budget_ms):
                 rejected |= {trial.architecture}
@@ -134,20 +141,26 @@ def _close_loop(
     return [delivery for delivery, _ in ordered], [measurement for _, measurement in ordered], rounds
 
 
-def _finish(
-    job: FitJob, run: RunDirectory, delivery: Delivery, latency: Measurement, result: dict[str, Any]
-) -> FitResult:
+def _finish(run: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
+    """Writes result.json and the report; returns the result as it reads back."""
     result = plain_json(result, "result.json")
     run.finish(result)
     metrics = RunDirectory.read(run.path).metrics()
     write_atomically(run.path / "report.html", render_report(result, metrics, title=run.path.name).encode())
-    arch = delivery.chosen.trial.architecture
+    return result
+
+
+def _fit_result(job: FitJob, run: RunDirectory, result: dict[str, Any]) -> FitResult:
+    """The typed form of a finished run's result.json; the samples of its measurement are in the store."""
+    searched = result["network"]
+    arch = job.space.choices.canonical(Architecture.from_json(searched["architecture"]))
+    stored = run.store.measurement(job.target.key.id, searched["latency"]["file_sha256"], SHIPPED)
     return FitResult(
         inside_budget=result["status"] == "inside-budget",
         architecture=arch,
         network=job.space.decode(arch),
-        latency=latency,
-        accuracy=result["network"]["accuracy"]["test"],
+        latency=Measurement.from_json(stored),
+        accuracy=searched["accuracy"]["test"],
         run=run.path,
         result=result,
     )

@@ -27,35 +27,36 @@ def measured(
         progress: told about every session.
     """
     target_id = job.target.key.id
-    known: dict[str, Measurement] = {}
-    for name, content in models.items():
-        stored = run.store.measurement(target_id, hashlib.sha256(content).hexdigest(), purpose)
-        if stored is not None:
-            known[name] = Measurement.from_json(stored)
-    missing = {name: content for name, content in models.items() if name not in known}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in models.items()}
+    first = {digest: name for name, digest in reversed(digests.items())}  # equal files are measured once
+    missing = {
+        name: models[name]
+        for digest, name in first.items()
+        if run.store.measurement(target_id, digest, purpose) is None
+    }
     if missing:
         fresh = measure(
             job.target, missing, job.store, sessions=job.settings.sessions, seed=job.settings.seed, timer=job.timer,
             progress=progress,
         )  # fmt: skip
         for name, measurement in fresh.items():
-            if run.store.measurement(target_id, measurement.file_sha256, purpose) is None:
-                run.store.add_measurement(target_id, measurement.file_sha256, purpose, measurement.to_json())
-            known[name] = measurement
-    return {name: known[name] for name in models}
+            run.store.add_measurement(target_id, digests[name], purpose, measurement.to_json())
+    found = {name: run.store.measurement(target_id, digest, purpose) for name, digest in digests.items()}
+    return {name: Measurement.from_json(stored) for name, stored in found.items()}
 
 
 def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel:
     """The latency model of the job's space on its target, from the run's store or built now."""
     target_id, name = job.target.key.id, f"space/{job.space.choices.name}"
     stored = run.store.measurement(target_id, name, "latency-model")
-    if stored is not None:
-        return LatencyModel.from_json(stored)
-    model = profile(
-        job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
-        held_out=job.settings.held_out, timer=job.timer, progress=progress,
-    )  # fmt: skip
-    run.store.add_measurement(target_id, name, "latency-model", model.to_json())
+    if stored is None:
+        model = profile(
+            job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
+            held_out=job.settings.held_out, timer=job.timer, progress=progress,
+        )  # fmt: skip
+        run.store.add_measurement(target_id, name, "latency-model", model.to_json())
+    else:
+        model = LatencyModel.from_json(stored)
     (run.path / LATENCY).mkdir(exist_ok=True)
     write_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
     return model

@@ -83,7 +83,8 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "search": _search(outcome),
         "rounds": list(outcome.rounds),
         "comparison": [
-            _compared(entry, correct[0], right) for entry, right in zip(entries[1:], correct[1:], strict=True)
+            _compared(entries[0], entry, correct[0], right)
+            for entry, right in zip(entries[1:], correct[1:], strict=True)
         ],
         "candidates": _candidates(outcome),
         "blocks": blocks(job.space.decode(outcome.deliveries[0].chosen.trial.architecture), outcome.model),
@@ -168,9 +169,13 @@ def _search(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _compared(entry: dict[str, Any], searched: list[bool], other: list[bool]) -> dict[str, Any]:
-    difference, interval = paired_difference(searched, other)
-    verdict = paired_verdict(entry["label"], difference, interval, len(other))
+def _compared(
+    searched: dict[str, Any], entry: dict[str, Any], searched_correct: list[bool], correct: list[bool]
+) -> dict[str, Any]:
+    difference, interval = paired_difference(searched_correct, correct)
+    verdict = paired_verdict(entry["label"], difference, interval, len(correct))
+    if entry["architecture_id"] == searched["architecture_id"]:
+        verdict = f"{entry['label'].capitalize()} chose the very architecture that the search chose."
     return {
         "against": entry["role"], "label": entry["label"], "difference": difference, "interval": list(interval),
         "verdict": verdict,

@@ -152,7 +152,7 @@ def test_metrics_tell_the_course_of_every_loop(make_job, run_fit) -> None:
     assert all({"loss", "expected_ms", "entropy"} <= set(line) for line in search)
     trained = {line["stage"] for line in lines} - {"search"}
     arch = found.result["network"]["architecture_id"]
-    assert trained == {f"train/searched/{arch}/scratch", f"train/searched/{arch}/inherited"}
+    assert trained == {f"train/{arch}/scratch", f"train/{arch}/from-search"}
 
 
 # which of the learned networks is taken
