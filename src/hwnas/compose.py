@@ -40,8 +40,8 @@ LOSSES: dict[str, str] = {
 NETWORK_FILES = "give a run directory, network.json or architecture.json"
 # Images that a fit draws, by effort: (epochs, at least, at most), for the supernet and for each final training.
 EFFORTS: dict[str, float] = {"quick": 0.25, "standard": 1.0, "long": 4.0}
-SEARCH_IMAGES = (30, 120_000, 1_500_000)
-TRAIN_IMAGES = (20, 70_000, 1_500_000)
+SEARCH_IMAGES = (25, 90_000, 1_500_000)
+TRAIN_IMAGES = (12, 42_000, 1_500_000)
 
 
 def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) -> PathSpace:
