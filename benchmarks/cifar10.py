@@ -1,6 +1,6 @@
 """CIFAR-10 from a local pack at several budgets and seeds: accuracy, latency, baselines, images seen. Prints JSON.
 
-    python benchmarks/cifar10.py --data PATH/cifar10_jpeg.npz --budgets 25% 50% --seeds 1 --out runs/cifar10
+python benchmarks/cifar10.py --data PATH/cifar10_jpeg.npz --budgets 25% 50% --seeds 1 --out runs/cifar10
 """
 
 import argparse

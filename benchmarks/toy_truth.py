@@ -1,6 +1,6 @@
 """Trains every network of the toy space with three seeds and writes the truth beside the space. Prints JSON.
 
-    python benchmarks/toy_truth.py
+python benchmarks/toy_truth.py
 """
 
 import json

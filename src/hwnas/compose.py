@@ -97,18 +97,22 @@ def open_data(config: TrainConfig) -> ImageData:
     Raises:
         InputError: they cannot be found or used.
     """
+    from hwnas.data.images import pinned
     from hwnas.data.sources import load_data
+    from hwnas.training.device import training_device
 
     if config.data == "toy":
         return toy_data()
-    return load_data(
+    data = load_data(
         config.data,
         root=Path(config.data_root) if config.data_root else None,
         resolution=config.resolution,
         augmentation=config.augmentation,
         download=config.download,
         skip_bad=config.skip_bad,
+        workers=config.workers,
     )
+    return pinned(data) if training_device(config.train_on).name == "cuda" else data
 
 
 def toy_data() -> ImageData:

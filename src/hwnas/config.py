@@ -27,6 +27,7 @@ class TrainConfig(BaseModel):
     augmentation: Literal["none", "shift", "shift-flip", "affine"] | None = None
     download: bool = Field(False, description="whether a torchvision data set may be downloaded")
     skip_bad: bool = Field(False, description="leave unreadable images out and count them")
+    workers: int = Field(0, ge=0, description="processes that decode image files too large to be held in memory")
     effort: Literal["quick", "standard", "long"] = Field("standard", description="how long searching and training take")
     train_steps: int | None = Field(None, ge=10, description="steps of each final training")
     batch_size: int | None = Field(None, ge=8)

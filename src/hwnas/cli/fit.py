@@ -39,6 +39,7 @@ def fit(
     data_root: o.DataRoot = None,
     download: o.Download = None,
     skip_bad: o.SkipBad = None,
+    workers: o.Workers = None,
     sessions: o.Sessions = None,
     held_out: o.HeldOut = None,
     config: o.Config = None,

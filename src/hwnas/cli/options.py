@@ -62,6 +62,9 @@ Download = Annotated[
 SkipBad = Annotated[
     bool | None, Opt("--skip-bad", help="Leave unreadable images out, counted.", rich_help_panel=_IMAGES)
 ]
+Workers = Annotated[
+    int | None, Opt(help="Processes that decode images too many to be held in memory. [0]", rich_help_panel=_IMAGES)
+]
 
 # The search.
 Space = Annotated[

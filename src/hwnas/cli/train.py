@@ -25,6 +25,7 @@ def train(
     data_root: o.DataRoot = None,
     download: o.Download = None,
     skip_bad: o.SkipBad = None,
+    workers: o.Workers = None,
     config: o.Config = None,
     fresh: o.Fresh = False,
     as_json: o.AsJson = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -182,3 +182,12 @@ class ImageData:
     augmentation: str
     fingerprint: str
     skipped: int = 0
+
+
+def pinned(data: ImageData) -> ImageData:
+    """The same images, with batches out of files in page-locked memory: for CUDA, and useless without it."""
+
+    def lock(split: Split) -> Split:
+        return replace(split, pin_memory=True) if isinstance(split, FolderSplit) else split
+
+    return replace(data, train=lock(data.train), search=lock(data.search), test=lock(data.test))

@@ -19,9 +19,10 @@ from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.errors import InputError, UnknownName
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv, Zero, make_divisible
-from hwnas.core.network import NetworkSpec, Node
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Slot
+from hwnas.spaces.chain import decode_chain
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,7 @@ class ProxylessSpace:
 
     def decode(self, arch: Architecture) -> NetworkSpec:
         """The network of an architecture; removed layers leave no node."""
-        options = self.choices.canonical(arch)
-        nodes = []
-        for place in self.chain():
-            if isinstance(place, Slot):
-                layer = place.options[options[place.choice]]
-                if not isinstance(layer, Zero):
-                    nodes.append(Node(place.position, layer))
-            else:
-                nodes.append(Node(*place))
-        return NetworkSpec(self.input_shape, tuple(nodes))
+        return decode_chain(self.input_shape, self.chain(), self.choices.canonical(arch))
 
     def uniform_architectures(self) -> dict[str, Architecture]:
         """The fixed networks of the space: one operation everywhere, at most so many layers a stage."""

@@ -20,9 +20,10 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec
-from hwnas.core.network import NetworkSpec, Node
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Slot
+from hwnas.spaces.chain import decode_chain
 
 HEIGHT, WIDTH = 4, 32  # pixels
 DISTANCES = (10, 12)  # of the two bars, in pixels, by label
@@ -53,14 +54,7 @@ class ToySpace:
 
     def decode(self, arch: Architecture) -> NetworkSpec:
         """The network of an architecture."""
-        options = self.choices.canonical(arch)
-        return NetworkSpec(
-            self.input_shape,
-            tuple(
-                Node(place.position, place.options[options[place.choice]]) if isinstance(place, Slot) else Node(*place)
-                for place in self.chain()
-            ),
-        )
+        return decode_chain(self.input_shape, self.chain(), self.choices.canonical(arch))
 
     def uniform_architectures(self) -> dict[str, Architecture]:
         """The same kernel everywhere."""

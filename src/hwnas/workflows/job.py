@@ -62,7 +62,7 @@ class FitSettings:
     margin: float = 0.03
     rounds: int = 3
     sessions: int = 5
-    calibration: int = 10
+    calibration: int = 12
     held_out: int = 12
     baselines: str = "standard"
     limits: Limits = field(default_factory=Limits)

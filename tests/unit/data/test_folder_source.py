@@ -11,7 +11,7 @@ from PIL import Image
 from hwnas.core.errors import DataError
 from hwnas.data.decode import PixelFormat, fit, read_pixels, survey
 from hwnas.data.folder import load_folder
-from hwnas.data.images import FolderSplit, MemorySplit
+from hwnas.data.images import FolderSplit, ImageData, MemorySplit, pinned
 from hwnas.data.options import LoadOptions
 from hwnas.data.sampling import chunks, training_indices
 from hwnas.data.sources import load_data
@@ -283,3 +283,13 @@ def test_the_default_resolution_follows_the_images(sizes, side):
 def test_fit_returns_the_same_pixels_where_nothing_is_to_do(photo):
     pixels = photo(0, 16, 16)
     assert np.array_equal(fit(Image.fromarray(pixels), PixelFormat(3, 16)), pixels)
+
+
+def test_pinned_changes_nothing_but_where_batches_from_files_lie(tmp_path) -> None:
+    pixels = PixelFormat(1, 8)
+    files = FolderSplit(tmp_path, ("a.png",), torch.zeros(1, dtype=torch.int64), pixels)
+    held = MemorySplit(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+    data = ImageData("x", ("a", "b"), (1, 8, 8), (0.5,), (0.2,), files, held, files, "none", "f")
+    locked = pinned(data)
+    assert locked.train.pin_memory and locked.test.pin_memory and not files.pin_memory
+    assert locked.search is held and locked.fingerprint == data.fingerprint
