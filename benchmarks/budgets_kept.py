@@ -1,4 +1,4 @@
-"""Is the budget kept? Fits over a range of budgets, each delivered file measured again by a process of its own. Prints JSON.
+"""Is the budget kept? Fits over a range of budgets, each file measured again by another process. Prints JSON.
 
 Budgets run from 1.1 times the space's fastest network to 90 % of its largest. Pass mark: all files inside their budget
 when they are measured again (upper end of the 95 % interval over five sessions).

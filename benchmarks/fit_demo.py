@@ -1,4 +1,4 @@
-"""What `make demo` costs and reaches, over several seeds: CPU seconds, wall seconds, peak memory, accuracy. Prints JSON.
+"""What `make demo` costs and reaches over several seeds: CPU and wall seconds, memory, accuracy. Prints JSON.
 
 Pass marks: at most 400 process-CPU-seconds, peak memory under 2 GB, at least 96.5 % on the fixed 1,000-image test split
 (median over seeds).
