@@ -76,6 +76,7 @@ def earned(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
         "differences": _differences(rows(result.get("comparison"))),
         "table": [_network_row(item, budget_ms, charts.look(item.role, others)) for item in found],
         "both_weights": any(_both_weights(item) for item in found),
+        "reasons": [(item.label, text(item.data.get("reason"))) for item in found if item.data.get("reason")],
         "seed": text(result.get("seed")),
         "seed_sentence": ONE_SEED,
     }
