@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.trial import Quality
 from hwnas.data.images import ImageData
-from hwnas.data.stream import evaluation_batches
+from hwnas.data.stream import training_batches
 from hwnas.nn.supernet import PathSupernet
 from hwnas.training.device import TrainingDevice
+
+BATCH = 250  # batch statistics of fewer images are too noisy to rank by
 
 
 class SharedWeights:
@@ -26,14 +30,15 @@ class SharedWeights:
         supernet: the shared weights; trained, they do not change any more.
         data: its search split is scored.
         device: where it runs.
-        images: at most this many images an architecture, in batches of 250.
+        images: at most this many images an architecture, in whole batches of BATCH.
     """
 
     def __init__(self, supernet: PathSupernet, data: ImageData, device: TrainingDevice, images: int = 1000) -> None:
         self._supernet = supernet
         self._data = data
         self._device = device
-        self.images = min(images, len(data.search))
+        available = min(images, len(data.search))
+        self.images = available - available % min(BATCH, available)
         self._known: dict[Architecture, Quality] = {}
 
     def evaluate(self, arch: Architecture) -> Quality:
@@ -46,13 +51,23 @@ class SharedWeights:
             self._known[arch] = self._score(arch)
         return self._known[arch]
 
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same images for every architecture, drawn at random.
+
+        Splits may be sorted by class, and batch statistics of a single class are not those that the weights were
+        trained with: the loss would be worse than guessing.
+        """
+        size = min(BATCH, self.images)
+        return training_batches(
+            self._data, self._data.search, size, seed=0, purpose="score", start=0, stop=self.images // size,
+            device=self._device.torch, augmented=False,
+        )  # fmt: skip
+
     @torch.no_grad()
     def _score(self, arch: Architecture) -> Quality:
         self._supernet.train()  # batch statistics; the running ones, which nothing reads, move along
         total, right = torch.zeros(()), 0
-        for images, labels in evaluation_batches(
-            self._data, self._data.search, min(250, self.images), self._device.torch, self.images
-        ):
+        for images, labels in self._batches():
             with self._device.precision():
                 scores = self._supernet(images, arch).float()
             total += functional.cross_entropy(scores, labels, reduction="sum").cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from hwnas.compose import toy_data
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import NoCheckpoints, Silence
 from hwnas.data.images import ImageData, MemorySplit
+from hwnas.data.sampling import training_indices
 from hwnas.data.stream import evaluation_batches
+from hwnas.data.transform import normalise
 from hwnas.evaluation.shared_weights import SharedWeights
 from hwnas.evaluation.standalone import score
 from hwnas.evaluation.trained_alone import TrainedAlone
@@ -62,13 +65,25 @@ def test_a_path_is_scored_with_batch_statistics(data: ImageData) -> None:
     found = SharedWeights(supernet, data, CPU, images=600).evaluate(ARCH)
     losses, right = 0.0, 0
     supernet.train()
-    for images, labels in evaluation_batches(data, data.search, 250, CPU.torch, 600):
+    for rows in training_indices(len(data.search), 250, 0, "score", steps=2):  # 600 images hold two whole batches
+        images, labels = next(data.search.batches([rows]))
         with torch.no_grad():
-            scores = supernet(images, ARCH)
+            scores = supernet(normalise(images, data, CPU.torch), ARCH)
         losses += functional.cross_entropy(scores, labels, reduction="sum").item()
         right += int((scores.argmax(1) == labels).sum())
-    assert found.loss == pytest.approx(losses / 600, rel=1e-6) and found.accuracy == right / 600
-    assert (found.images, found.evaluator) == (600, "shared-weights")
+    assert found.loss == pytest.approx(losses / 500, rel=1e-6) and found.accuracy == right / 500
+    assert (found.images, found.evaluator) == (500, "shared-weights")
+
+
+def test_a_split_that_is_sorted_by_class_is_scored_in_mixed_batches(data: ImageData) -> None:
+    # Batch statistics of one class alone made trained weights score worse than guessing.
+    order = data.search.labels.argsort(stable=True)
+    assert isinstance(data.search, MemorySplit)
+    sorted_split = MemorySplit(data.search.images[order], data.search.labels[order])
+    watched = replace(data, search=Counted(sorted_split))
+    SharedWeights(PathSupernet(SPACE, seed=0), watched, CPU, images=1000).evaluate(ARCH)
+    assert len(watched.search.shares) == 4
+    assert all(0.4 < share < 0.6 for share in watched.search.shares)
 
 
 def test_a_path_is_scored_without_running_statistics(data: ImageData) -> None:
@@ -93,6 +108,7 @@ class Counted:
         self.split = split
         self.labels = split.labels
         self.read = 0
+        self.shares: list[float] = []
 
     def __len__(self) -> int:
         return len(self.split)
@@ -100,6 +116,7 @@ class Counted:
     def batches(self, indices: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for images, labels in self.split.batches(indices):
             self.read += len(labels)
+            self.shares.append(float((labels == 0).float().mean()))
             yield images, labels
 
 
@@ -111,10 +128,10 @@ def test_the_same_architecture_is_scored_once(data: ImageData) -> None:
     )
     evaluator = SharedWeights(PathSupernet(SPACE, seed=0), watched, CPU, images=400)
     first = evaluator.evaluate(ARCH)
-    assert counted.read == 400
-    assert evaluator.evaluate(SPACE.choices.architecture(ARCH.as_dict())) is first and counted.read == 400
+    assert counted.read == 250
+    assert evaluator.evaluate(SPACE.choices.architecture(ARCH.as_dict())) is first and counted.read == 250
     evaluator.evaluate(next(SPACE.choices.enumerate()))
-    assert counted.read == 800
+    assert counted.read == 500
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
