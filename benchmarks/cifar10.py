@@ -18,8 +18,8 @@ def main() -> None:
     parser.add_argument("--out", default="runs/cifar10")
     parser.add_argument("--space", default="proxyless-cifar")
     parser.add_argument("--width", default="0.5")
-    parser.add_argument("--search-steps", default="3000")
-    parser.add_argument("--train-steps", default="2500")
+    parser.add_argument("--search-steps", default="2500")
+    parser.add_argument("--train-steps", default="1500")
     parser.add_argument("--batch-size", default="128")
     options = parser.parse_args()
     rows = []
