@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Networks made to measure for the hardware they run on.\n\n"
-    "Start with: [bold]hwnas fit --budget 40% --out runs/first[/bold] (real handwritten digits, three minutes), then "
+    "Start with: [bold]hwnas fit --budget 40% --out runs/first[/bold] (real handwritten digits, a few minutes), then "
     "your own images: [bold]hwnas fit --data PATH --budget 1.5ms --out runs/mine[/bold].",
     epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
     "(the same command resumes).",
