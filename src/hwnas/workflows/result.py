@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.counting import count
-from hwnas.core.network import NetworkSpec
 from hwnas.data.images import ImageData
 from hwnas.data.stream import evaluation_batches
 from hwnas.hardware.latency_model import LatencyModel
@@ -54,7 +53,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
     job, limits = outcome.job, outcome.limits
     correct = [_correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
     entries = [
-        _entry(delivery, measurement, right)
+        _entry(job, delivery, measurement, right)
         for delivery, measurement, right in zip(outcome.deliveries, outcome.measurements, correct, strict=True)
     ]
     inside = outcome.measurements[0].inside(limits.budget_ms)
@@ -104,10 +103,10 @@ def _correct_on_test(job: FitJob, model: bytes) -> list[bool]:
     return right
 
 
-def _entry(delivery: Delivery, measurement: Measurement, correct: list[bool]) -> dict[str, Any]:
+def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: list[bool]) -> dict[str, Any]:
     chosen = delivery.chosen
     arch = chosen.trial.architecture
-    counts = count(chosen_network(delivery))
+    counts = count(job.space.decode(arch))
     latency = measurement.to_json()
     del latency["format"], latency["raw"]  # the samples are in the run's store
     return {
@@ -132,13 +131,6 @@ def _entry(delivery: Delivery, measurement: Measurement, correct: list[bool]) ->
         "macs": counts.macs,
         "peak_activation_bytes": counts.peak_activation_bytes,
     }
-
-
-def chosen_network(delivery: Delivery) -> NetworkSpec:
-    """The network of a delivery, from the file that ships beside it."""
-    from hwnas.runs.files import read_json
-
-    return NetworkSpec.from_json(read_json(delivery.directory / "network.json"))
 
 
 def data_facts(data: ImageData) -> dict[str, Any]:
