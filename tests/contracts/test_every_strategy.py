@@ -36,8 +36,7 @@ STRATEGIES: dict[str, FewSteps] = {"proxyless-g": proxyless}
 
 
 @pytest.fixture(params=STRATEGIES)
-def few_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FewSteps:
-    monkeypatch.setattr(proxyless_g, "CHECKPOINT_EVERY", 7)  # before, between and after the first architecture steps
+def few_steps(request: pytest.FixtureRequest) -> FewSteps:
     return STRATEGIES[request.param]
 
 

@@ -14,6 +14,7 @@ from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
 from hwnas.runs.directory import STORE, RunDirectory
 from hwnas.runs.settings import read_settings
+from hwnas.runs.stop import Stop
 from hwnas.runs.store import RunStore
 from hwnas.runs.stored import CONFIG
 
@@ -35,6 +36,7 @@ def fit(
     measurements: str | Path | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    stop: Stop | None = None,
     **settings: Any,
 ) -> FitResult:
     """Images, a target and a budget in; a trained network that is measured inside the budget out.
@@ -48,6 +50,7 @@ def fit(
         measurements: replay those of this run directory or exported file instead of taking them.
         command: what to write into the report under "how to repeat this".
         progress: told how far it is.
+        stop: asks it to end as soon as everything is saved.
         settings: any other field of `hwnas.config.FitConfig`.
 
     Returns:
@@ -64,7 +67,7 @@ def fit(
     images, shown = _images(config), progress or Silence()
     config = _resolved(config, images, Path(out), fresh, shown)
     command = command or _call("fit", {**values, "out": str(out)})
-    return _fit(config, images, Path(out), fresh, measurements, command, shown)
+    return _fit(config, images, Path(out), fresh, measurements, command, shown, stop)
 
 
 def fit_several(
@@ -78,6 +81,7 @@ def fit_several(
     measurements: str | Path | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    stop: Stop | None = None,
     **settings: Any,
 ) -> SeveralResult:
     """Several fits below one directory, each a complete run, and a summary that sets them side by side.
@@ -95,6 +99,7 @@ def fit_several(
         measurements: replay those of this run directory or exported file instead of taking them.
         command: what to write into the reports under "how to repeat this".
         progress: told how far it is.
+        stop: asks it to end as soon as everything is saved.
         settings: any other field of `hwnas.config.FitConfig`.
 
     Raises:
@@ -118,7 +123,7 @@ def fit_several(
         config = plan.model_copy(update=steps.get(task, {}))
         config = _resolved(config, images, place / name, fresh, shown)
         steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
-        fits.append(_one(config, images, place, name, fresh, measurements, command, shown))
+        fits.append(_one(config, images, place, name, fresh, measurements, command, shown, stop))
     return summarise(fits, place, command)
 
 
@@ -148,6 +153,7 @@ def search(
     measurements: str | Path | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    stop: Stop | None = None,
     **settings: Any,
 ) -> SearchResult:
     """The search alone: the chosen architecture with its predicted and measured latency, and nothing trained out.
@@ -163,6 +169,7 @@ def search(
         measurements: replay those of this run directory or exported file instead of taking them.
         command: what the user typed.
         progress: told how far it is.
+        stop: asks it to end as soon as everything is saved.
         settings: any other field of `hwnas.config.FitConfig`.
 
     Raises:
@@ -177,7 +184,7 @@ def search(
     images, shown = _images(config), progress or Silence()
     config = _resolved(config, images, Path(out), fresh, shown)
     job = compose.open_job(config, images, command or _call("search", {**values, "out": str(out)}))
-    with _run(Path(out), config, fresh, measurements) as run:
+    with _run(Path(out), config, fresh, measurements, stop) as run:
         return search_only(job, run, shown)
 
 
@@ -189,6 +196,7 @@ def train(
     fresh: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
+    stop: Stop | None = None,
     **settings: Any,
 ) -> TrainResult:
     """Trains one given network from scratch; writes weights.safetensors, model.onnx, network.py and network.json.
@@ -200,6 +208,7 @@ def train(
         fresh: start over in a directory that holds a run.
         command: what the user typed.
         progress: told how far it is.
+        stop: asks it to end as soon as everything is saved.
         settings: any other field of `hwnas.config.TrainConfig`.
 
     Raises:
@@ -216,13 +225,13 @@ def train(
     command = command or _call("train", {"network": network, "data": data, "out": str(out), **settings})
     job = compose.open_training(config, found, images, command)
     kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
-    with RunDirectory.open(Path(out), kept, fresh=fresh) as run:
+    with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop) as run:
         return train_single(job, run, progress or Silence())
 
 
 def _one(
     config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: str | Path | None,
-    command: str, progress: Progress,
+    command: str, progress: Progress, stop: Stop | None,
 ) -> OneFit:  # fmt: skip
     """One of several fits; what ends it alone is told in its row."""
     from hwnas.workflows.several import OneFit, finished
@@ -231,7 +240,7 @@ def _one(
     error, code = None, 0
     if result is None:
         try:
-            result = _fit(config, images, out / name, fresh, measurements, command, progress).result
+            result = _fit(config, images, out / name, fresh, measurements, command, progress, stop).result
         except (BudgetError, EvaluationFailed, TargetUnavailable) as reason:
             progress.say(f"{out / name}: {reason}")
             error, code = str(reason), reason.exit_code
@@ -242,21 +251,21 @@ def _one(
 
 def _fit(
     config: FitConfig, images: ImageData, out: Path, fresh: bool, measurements: str | Path | None, command: str,
-    progress: Progress,
+    progress: Progress, stop: Stop | None,
 ) -> FitResult:  # fmt: skip
     from hwnas.workflows.fit import fit as run_fit
 
     job = compose.open_job(config, images, command)
-    with _run(out, config, fresh, measurements) as run:
+    with _run(out, config, fresh, measurements, stop) as run:
         return run_fit(job, run, progress)
 
 
 @contextmanager
 def _run(
-    out: Path, config: FitConfig, fresh: bool, measurements: str | Path | None
-) -> Iterator[RunDirectory]:  # fmt: skip
+    out: Path, config: FitConfig, fresh: bool, measurements: str | Path | None, stop: Stop | None
+) -> Iterator[RunDirectory]:
     """The run directory, with the measurements that are to be replayed."""
-    with RunDirectory.open(out, config.model_dump(mode="json"), fresh=fresh) as run:
+    with RunDirectory.open(out, config.model_dump(mode="json"), fresh=fresh, stop=stop) as run:
         if measurements is not None and Path(measurements).is_dir():
             with RunStore(Path(measurements) / STORE, new=False) as other, tempfile.TemporaryDirectory() as folder:
                 other.export_measurements(Path(folder) / "measurements.json")

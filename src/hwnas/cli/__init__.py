@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwnas.cli.signals import Stopped, ending
+from hwnas.runs.stop import Stop
 
 RESUMABLE = ("fit", "search", "train")
 
 
-class Stopped(BaseException):
-    """The user or the system asked the process to end; no command handles it, so that everything is closed in order.
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What every command knows of how it was called; `context.find_root().obj`.
 
     Args:
-        number: of the signal.
+        arguments: what was typed after "hwnas".
+        stop: asks a run to end.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
+    arguments: tuple[str, ...]
+    stop: Stop
 
 
 def main() -> None:
@@ -42,39 +44,20 @@ def run(arguments: Sequence[str]) -> int:
     from hwnas.cli.terminal import complain
     from hwnas.core.errors import HwnasError
 
+    called = Invocation(tuple(arguments), Stop())
+    farewell = f"interrupted{_resuming(arguments)}"
     try:
-        with _signals_raise():
-            app(args=list(arguments), prog_name="hwnas", obj=tuple(arguments))
+        with ending(called.stop, farewell):
+            app(args=list(arguments), prog_name="hwnas", obj=called)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except HwnasError as error:
         complain(str(error))
         return error.exit_code
     except Stopped as stop:
-        complain(f"interrupted{_resuming(arguments)}")
+        complain(farewell)
         return stop.exit_code
     return 0
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise Stopped; not KeyboardInterrupt, which the command-line library takes for itself."""
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job is not to hear Ctrl-C
-                before[number] = signal.signal(number, _stop)
-    except ValueError:  # in a thread, where the main one hears the signals
-        pass
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped(number)
 
 
 def _resuming(arguments: Sequence[str]) -> str:

@@ -63,7 +63,8 @@ def fit(
     budgets, targets = o.listed(settings.pop("budget", ())), o.listed(settings.pop("target", "onnxruntime-f32"))
     if not budgets:
         raise InputError(o.NO_BUDGET)
-    others = {"out": out, "fresh": fresh, "measurements": measurements, "command": o.typed_command(context)}
+    others = {"out": out, "fresh": fresh, "measurements": measurements, "command": o.typed_command(context),
+              "stop": context.find_root().obj.stop}  # fmt: skip
     if len(budgets) == len(targets) == seeds == 1:
         code = _one(settings | others | {"budget": budgets[0], "target": targets[0]}, as_json, quiet)
     else:

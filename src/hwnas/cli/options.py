@@ -178,7 +178,7 @@ def given(context: typer.Context, known: Mapping[str, Any]) -> dict[str, Any]:
 
 def typed_command(context: typer.Context) -> str:
     """The command as it was typed, for reports and for resuming."""
-    return shlex.join(["hwnas", *(context.find_root().obj or ())])
+    return shlex.join(["hwnas", *context.find_root().obj.arguments])
 
 
 def image_shape(text: str | None) -> tuple[int, int, int] | None:

@@ -67,7 +67,7 @@ def search(
     with TerminalProgress(quiet) as progress:
         found = api.search(
             **settings, out=out, fresh=fresh, measurements=measurements, command=o.typed_command(context),
-            progress=progress,
+            progress=progress, stop=context.find_root().obj.stop,
         )  # fmt: skip
     if as_json:
         print_json(found.result)

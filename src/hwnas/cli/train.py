@@ -46,8 +46,9 @@ def train(
     settings = o.given(context, TrainConfig.model_fields)
     with TerminalProgress(quiet) as progress:
         found = api.train(
-            network, **settings, out=out, fresh=fresh, command=o.typed_command(context), progress=progress
-        )
+            network, **settings, out=out, fresh=fresh, command=o.typed_command(context), progress=progress,
+            stop=context.find_root().obj.stop,
+        )  # fmt: skip
     if as_json:
         print_json(found.result)
         return

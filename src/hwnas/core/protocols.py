@@ -144,6 +144,10 @@ class Checkpoints(Protocol):
         """The newest whole checkpoint, or None at the start."""
         ...
 
+    def due(self, step: int) -> bool:
+        """Whether a loop should save after so many steps: at every interval, and when the process is asked to stop."""
+        ...
+
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps a checkpoint; returns when it is durable."""
         ...
@@ -191,6 +195,10 @@ class NoCheckpoints:
     def latest(self) -> Checkpoint | None:
         """None."""
         return None
+
+    def due(self, step: int) -> bool:
+        """Never."""
+        return False
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Nothing."""

@@ -58,5 +58,5 @@ class TrainedAlone:
                 network, self._data, self._recipe, steps=self._steps, seed=self._seed, purpose=purpose,
                 device=self._device, checkpoints=self._checkpoints(purpose), progress=self._progress,
             )  # fmt: skip
-            self._known[arch] = score(trained, self._data, self._data.search, self._device).quality
+            self._known[arch] = score(trained.network, self._data, self._data.search, self._device).quality
         return self._known[arch]

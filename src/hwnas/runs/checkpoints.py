@@ -24,8 +24,10 @@ from safetensors import numpy as safetensors_numpy
 from hwnas.core.errors import FileFormatError, InputError, RunError
 from hwnas.core.protocols import Checkpoint
 from hwnas.runs.files import decode_json, encode_json, sync_directory, write_durably, write_error
+from hwnas.runs.stop import Stop
 
 CHECKPOINT_FORMAT = "hwnas-checkpoint@1"
+CHECKPOINT_EVERY = 200  # steps
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 _MANIFEST_LIMIT_BYTES = 16 * 2**20
 _STEP = re.compile(r"step-([0-9]{8,15})")
@@ -57,16 +59,22 @@ class CheckpointDirectory:
     Args:
         path: made when the first checkpoint is saved.
         keep: how many are kept, at least 1; with 2 the one before remains if the newest is damaged.
+        every: steps between two of them.
+        stop: when the run is asked to end, one is due after any step.
 
     Raises:
         InputError: `keep` below 1.
     """
 
-    def __init__(self, path: Path, keep: int = 2) -> None:
+    def __init__(
+        self, path: Path, keep: int = 2, *, every: int = CHECKPOINT_EVERY, stop: Stop | None = None
+    ) -> None:
         if keep < 1:
             raise InputError(f"checkpoints in {path}: keep must be at least 1, not {keep}")
         self._path = path
         self._keep = keep
+        self._every = every
+        self._stop = stop or Stop()
 
     @property
     def path(self) -> Path:
@@ -103,6 +111,11 @@ class CheckpointDirectory:
                     problem = str(reason)
                 found.append(CheckpointStatus(directory, step, problem))
         return sorted(found, key=lambda status: (status.step, status.path.name))
+
+    def due(self, step: int) -> bool:
+        """Whether a loop should save after so many steps."""
+        asked = self._stop.poll()
+        return asked or step % self._every == 0
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps a checkpoint; returns when it is durable.

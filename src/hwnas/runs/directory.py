@@ -24,6 +24,7 @@ from hwnas.runs.files import (
 from hwnas.runs.lock import RunLock
 from hwnas.runs.provenance import environment
 from hwnas.runs.settings import changes, write_settings
+from hwnas.runs.stop import Stop
 from hwnas.runs.store import RunStore
 from hwnas.runs.stored import (
     CONFIG,
@@ -51,22 +52,27 @@ class RunDirectory:
     """A run that this process may write; made by `open`, given back by `close` or at the end of a `with`."""
 
     def __init__(
-        self, stored: StoredRun, store: RunStore, lock: RunLock, resumed: bool, environment_changes: tuple[str, ...]
-    ) -> None:
+        self, stored: StoredRun, store: RunStore, lock: RunLock, stop: Stop, resumed: bool,
+        environment_changes: tuple[str, ...],
+    ) -> None:  # fmt: skip
         self._stored = stored
         self._store = store
         self._lock = lock
+        self._stop = stop
         self._resumed = resumed
         self._environment_changes = environment_changes
 
     @staticmethod
-    def open(path: Path, config: Mapping[str, Any], *, fresh: bool = False) -> RunDirectory:
+    def open(
+        path: Path, config: Mapping[str, Any], *, fresh: bool = False, stop: Stop | None = None
+    ) -> RunDirectory:
         """Resumes the run in a directory, or starts one where there is none.
 
         Args:
             path: the directory; made if it is not there.
             config: the resolved settings, plain values.
             fresh: removes what hwnas wrote there first, and nothing else.
+            stop: asks the run to end; None where nobody will.
 
         Raises:
             RunError: in use (names the holder), other settings (names each), damaged, or from a newer hwnas.
@@ -79,7 +85,7 @@ class RunDirectory:
             raise write_error(path, reason) from reason
         lock = RunLock.take(path / LOCK)
         try:
-            return _open_locked(path, settings, lock, fresh)
+            return _open_locked(path, settings, lock, stop or Stop(), fresh)
         except BaseException:
             lock.release()
             raise
@@ -140,6 +146,11 @@ class RunDirectory:
         """Stages, measurements, trials."""
         return self._store
 
+    @property
+    def stop(self) -> Stop:
+        """Whether the run is asked to end."""
+        return self._stop
+
     def checkpoints(self, name: str, keep: int = 2) -> CheckpointDirectory:
         """The checkpoints of one loop.
 
@@ -153,7 +164,7 @@ class RunDirectory:
         parts = name.split("/")
         if not all(_CHECKPOINT_NAME.fullmatch(part) for part in parts):
             raise InputError(f"checkpoints cannot be named {name!r}: letters, digits, '_', '-', '.', parted by '/'")
-        return CheckpointDirectory(self.path.joinpath(CHECKPOINTS, *parts), keep)
+        return CheckpointDirectory(self.path.joinpath(CHECKPOINTS, *parts), keep, stop=self._stop)
 
     def metrics(self, line: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl: at most one for each stage and step.
@@ -176,7 +187,7 @@ class RunDirectory:
         write_json(self.path / RESULT, result)
 
 
-def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, fresh: bool) -> RunDirectory:
+def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, stop: Stop, fresh: bool) -> RunDirectory:
     try:
         if fresh:
             _empty(path)
@@ -193,7 +204,7 @@ def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, fresh: boo
         stored, store = _create(path, settings, now)
     else:
         store = RunStore(path / STORE, new=False)
-    return RunDirectory(stored, store, lock, resumed, tuple(changes(stored.environment, now)))
+    return RunDirectory(stored, store, lock, stop, resumed, tuple(changes(stored.environment, now)))
 
 
 def _create(path: Path, settings: dict[str, Any], now: dict[str, Any]) -> tuple[StoredRun, RunStore]:

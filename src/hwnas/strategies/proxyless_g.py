@@ -10,8 +10,10 @@ Differs:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,8 @@ from hwnas.data.stream import training_batches
 from hwnas.nn.gates import Gates, expected_cost_of_pairs, gate_to_alpha, pair_probabilities, rescale
 from hwnas.nn.supernet import PathSupernet, frozen
 from hwnas.training.device import TrainingDevice
-from hwnas.training.fit import CHECKPOINT_EVERY, REPORT_EVERY, finite, weight_step
+from hwnas.training.fit import weight_step
+from hwnas.training.loop import REPORT_EVERY, Loop, Setback
 from hwnas.training.recipe import Recipe, Schedule
 from hwnas.training.state import LoopState
 
@@ -75,11 +78,13 @@ class Searched:
         supernet: the shared weights.
         gates: the learned distribution over architectures.
         images_seen: training and search images drawn, both kinds of step together.
+        setbacks: returns to an earlier step because a loss was not finite.
     """
 
     supernet: PathSupernet
     gates: Gates
     images_seen: int
+    setbacks: tuple[Setback, ...] = ()
 
 
 def search(
@@ -101,7 +106,7 @@ def search(
         purpose: names this search; seeds and progress go by it.
 
     Raises:
-        EvaluationFailed: the loss is not a number any more.
+        EvaluationFailed: the loss is not finite, and lower learning rates have not helped.
     """
     supernet = PathSupernet(space, seed)
     device.place(supernet)
@@ -110,37 +115,23 @@ def search(
     alpha_optimizer = torch.optim.Adam([gates.alpha], lr=settings.alpha_lr, betas=(0.0, 0.999))
     optimizers = {"weights": schedule.optimizer, "alpha": alpha_optimizer}
     state = LoopState({"supernet": supernet, "gates": gates}, optimizers)
-    start = state.restore(checkpoints)
-    architecture_steps = sum(settings.has_architecture_step(step) for step in range(start))
-    progress.stage(purpose, settings.steps)
+    loop = Loop(purpose, settings.steps, state, checkpoints, progress)
 
     batch = settings.recipe.batch_size
-    train = training_batches(
-        data, data.train, batch, seed=seed, purpose=f"{purpose}/train", start=start, stop=settings.steps,
-        device=device.torch,
-    )  # fmt: skip
-    held_out = training_batches(
-        data, data.search, batch, seed=seed, purpose=f"{purpose}/gates", start=architecture_steps,
-        stop=settings.architecture_steps, device=device.torch, augmented=False,
-    )  # fmt: skip
+    batches = partial(_batches, data, settings, seed=seed, purpose=purpose, device=device)
+    facts = partial(_facts, gates, terms)
     supernet.train()
-    for step, (images, labels) in enumerate(train, start=start):
+    for step, (images, labels, held_out) in loop.steps(batches):
         path = gates.sample(rng_for(seed, purpose, "path", step))
-        forward = partial(supernet, arch=path)
-        loss = weight_step(forward, images, labels, schedule.at(step), settings.recipe, device)
-        if settings.has_architecture_step(step):
-            images, labels = next(held_out)
+        optimizer = schedule.at(step, loop.lr_scale)
+        losses = [weight_step(partial(supernet, arch=path), images, labels, optimizer, settings.recipe, device)]
+        if held_out is not None:
             rng = rng_for(seed, purpose, "pairs", step)
-            pairs_loss = architecture_step(supernet, gates, images, labels, terms, target_ms, settings.loss,
-                                           alpha_optimizer, rng, device)  # fmt: skip
-            finite(pairs_loss, purpose, step)
-        done = step + 1
-        if done % REPORT_EVERY == 0 or done == settings.steps:
-            _report(progress, purpose, done, finite(loss, purpose, done), gates, terms)
-        if done % CHECKPOINT_EVERY == 0 or done == settings.steps:
-            state.save(checkpoints, done)
+            losses += [architecture_step(supernet, gates, *held_out, terms, target_ms, settings.loss,
+                                         alpha_optimizer, rng, device)]  # fmt: skip
+        loop.finish(step, losses, facts)
     images_seen = batch * (settings.steps + settings.architecture_steps)
-    return Searched(supernet, gates, images_seen)
+    return Searched(supernet, gates, images_seen, loop.setbacks)
 
 
 def architecture_step(
@@ -174,8 +165,19 @@ def architecture_step(
     return loss.detach()
 
 
-def _report(progress: Progress, purpose: str, done: int, loss: float, gates: Gates, terms: CostTerms) -> None:
-    expected_ms, entropy = gates.expected_cost(terms), gates.entropy()
-    progress.advance(done, {"loss": loss, "expected_ms": expected_ms, "gate entropy": entropy})
-    line = {"stage": purpose, "step": done, "loss": loss, "expected_ms": expected_ms, "entropy": entropy}
-    progress.record({**line, "gates": gates.as_dict()} if done % (5 * REPORT_EVERY) == 0 else line)
+def _batches(
+    data: ImageData, settings: ProxylessGSettings, start: int, *, seed: int, purpose: str, device: TrainingDevice
+) -> Iterator[tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]]:
+    """(images, labels, a batch for the gates or None) of every step from `start` on."""
+    draw = partial(training_batches, data, batch_size=settings.recipe.batch_size, seed=seed, device=device.torch)
+    train = draw(split=data.train, purpose=f"{purpose}/train", start=start, stop=settings.steps)
+    held_out = draw(split=data.search, purpose=f"{purpose}/gates", augmented=False,
+                    start=sum(map(settings.has_architecture_step, range(start))),
+                    stop=settings.architecture_steps)  # fmt: skip
+    for step, (images, labels) in enumerate(train, start=start):
+        yield images, labels, next(held_out) if settings.has_architecture_step(step) else None
+
+
+def _facts(gates: Gates, terms: CostTerms, done: int) -> dict[str, Any]:
+    facts = {"expected_ms": gates.expected_cost(terms), "entropy": gates.entropy()}
+    return {**facts, "gates": gates.as_dict()} if done % (5 * REPORT_EVERY) == 0 else facts

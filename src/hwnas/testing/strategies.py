@@ -12,7 +12,7 @@ In a test file of your own:
     class TestMyStrategy(StrategyContract):
         pass
 
-A strategy saves a checkpoint at least once before its last step.
+A strategy saves a checkpoint whenever one is due (`Checkpoints.due`), and after its last step.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 
 from hwnas.core.protocols import Checkpoint, Checkpoints, NoCheckpoints
 
+EVERY = 7  # steps between checkpoints here
 FewSteps = Callable[[int, Checkpoints], Mapping[str, np.ndarray]]
 
 
@@ -72,15 +73,23 @@ class KeptCheckpoints:
     Args:
         saved: those of an earlier process.
         stop_after: raises CutOff when so many have been saved; None for never.
+        every: a checkpoint is due after so many steps.
     """
 
-    def __init__(self, saved: list[Checkpoint] | None = None, stop_after: int | None = None) -> None:
+    def __init__(
+        self, saved: list[Checkpoint] | None = None, stop_after: int | None = None, every: int = EVERY
+    ) -> None:
         self.saved = list(saved or [])
+        self._every = every
         self._stop_after = stop_after
 
     def latest(self) -> Checkpoint | None:
         """A copy of the newest one."""
         return _copied(self.saved[-1]) if self.saved else None
+
+    def due(self, step: int) -> bool:
+        """After every so many steps."""
+        return step % self._every == 0
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps a copy."""

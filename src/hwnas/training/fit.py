@@ -1,32 +1,42 @@
-"""Training one network alone: the loop, its checkpoints, and batch-norm recalibration."""
+"""Training one network alone, one update of weights, and batch-norm recalibration."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Checkpoints, Progress
 from hwnas.data.images import ImageData
 from hwnas.data.stream import training_batches
 from hwnas.training.device import TrainingDevice
+from hwnas.training.loop import Loop, Setback
 from hwnas.training.recipe import Recipe, Schedule
 from hwnas.training.state import LoopState
 
-CHECKPOINT_EVERY = 200  # steps
-REPORT_EVERY = 20  # steps
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves.
+
+    Args:
+        network: the average of its weights over the last steps, in eval mode.
+        setbacks: returns to an earlier step because the loss was not finite.
+    """
+
+    network: nn.Module
+    setbacks: tuple[Setback, ...]
 
 
 def train(
     network: nn.Module, data: ImageData, recipe: Recipe, *, steps: int, seed: int, purpose: str,
     device: TrainingDevice, checkpoints: Checkpoints, progress: Progress,
-) -> nn.Module:  # fmt: skip
-    """Trains a network and returns the average of its weights over the last steps, in eval mode.
+) -> Trained:  # fmt: skip
+    """Trains a network.
 
     Args:
         network: trained in place.
@@ -40,29 +50,24 @@ def train(
         progress: told how far it is.
 
     Raises:
-        EvaluationFailed: the loss is not a number any more.
+        EvaluationFailed: the loss is not finite, and lower learning rates have not helped.
     """
     device.place(network)
     schedule = Schedule(network, recipe, steps)
     average = _WeightAverage(network, recipe.average_decay(steps))
     state = LoopState({"network": network, "average": average.network}, {"optimizer": schedule.optimizer})
-    start = state.restore(checkpoints)
-    progress.stage(purpose, steps)
+    loop = Loop(purpose, steps, state, checkpoints, progress)
+
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return training_batches(data, data.train, recipe.batch_size, seed=seed, purpose=purpose, start=start,
+                                stop=steps, device=device.torch)  # fmt: skip
+
     network.train()
-    batches = training_batches(
-        data, data.train, recipe.batch_size, seed=seed, purpose=purpose, start=start, stop=steps, device=device.torch
-    )
-    for step, (images, labels) in enumerate(batches, start=start):
-        loss = weight_step(network, images, labels, schedule.at(step), recipe, device)
+    for step, (images, labels) in loop.steps(batches):
+        loss = weight_step(network, images, labels, schedule.at(step, loop.lr_scale), recipe, device)
         average.update(network, step)
-        done = step + 1
-        if done % REPORT_EVERY == 0 or done == steps:
-            value = finite(loss, purpose, done)
-            progress.advance(done, {"loss": value})
-            progress.record({"stage": purpose, "step": done, "loss": value})
-        if done % CHECKPOINT_EVERY == 0 or done == steps:
-            state.save(checkpoints, done)
-    return average.network.eval()
+        loop.finish(step, [loss])
+    return Trained(average.network.eval(), loop.setbacks)
 
 
 def weight_step(
@@ -84,18 +89,6 @@ def weight_step(
     for parameter in used:
         parameter.grad = None
     return loss.detach()
-
-
-def finite(loss: Tensor, purpose: str, step: int) -> float:
-    """The loss as a float.
-
-    Raises:
-        EvaluationFailed: it is infinite or not a number.
-    """
-    value = float(loss)
-    if not math.isfinite(value):
-        raise EvaluationFailed(f"{purpose}: the loss is {value} at step {step}; try a lower learning rate (--lr)")
-    return value
 
 
 @torch.no_grad()

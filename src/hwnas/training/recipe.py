@@ -59,7 +59,9 @@ class Schedule:
             t_in_epochs=False, warmup_prefix=False,
         )  # fmt: skip
 
-    def at(self, step: int) -> Optimizer:
-        """The optimiser with the learning rate of this step (0, 1, …)."""
+    def at(self, step: int, scale: float = 1.0) -> Optimizer:
+        """The optimiser with the learning rate of this step (0, 1, …), times `scale`."""
         self._schedule.step_update(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] *= scale
         return self.optimizer

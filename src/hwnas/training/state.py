@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ class LoopState:
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
 
-    def save(self, checkpoints: Checkpoints, step: int) -> None:
-        """Keeps every part as it is after `step` steps."""
+    def save(self, checkpoints: Checkpoints, step: int, facts: Mapping[str, Any]) -> None:
+        """Keeps every part as it is after `step` steps, and plain JSON values beside them."""
         arrays = {
             f"{name}/{key}": _array(value)
             for name, module in self.modules.items()
@@ -37,17 +38,22 @@ class LoopState:
             for index, values in optimizer.state_dict()["state"].items():
                 tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)}
                 arrays |= {f"{name}/{index}/{key}": _array(value) for key, value in tensors.items()}
-        checkpoints.save(Checkpoint(step, arrays, {}))
+        checkpoints.save(Checkpoint(step, arrays, facts))
 
-    def restore(self, checkpoints: Checkpoints) -> int:
-        """Puts every part back to the newest checkpoint and returns its step; 0 where there is none.
+    def is_finite(self) -> bool:
+        """Whether every parameter and buffer is: what is not would poison every step to come."""
+        values = (value for module in self.modules.values() for value in module.state_dict().values())
+        return all(bool(torch.isfinite(value).all()) for value in values)
+
+    def restore(self, checkpoints: Checkpoints) -> Checkpoint | None:
+        """Puts every part back to the newest checkpoint and returns it; None where there is none.
 
         Raises:
             RunError: the checkpoint belongs to other networks.
         """
         saved = checkpoints.latest()
         if saved is None:
-            return 0
+            return None
         for name, module in self.modules.items():
             try:
                 module.load_state_dict(_below(f"{name}/", saved.arrays))
@@ -59,7 +65,7 @@ class LoopState:
                 index, key = path.split("/")
                 state.setdefault(int(index), {})[key] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return saved.step
+        return saved
 
 
 def _below(start: str, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

@@ -15,6 +15,8 @@ from hwnas.runs.directory import RunDirectory
 class RunProgress:
     """A Progress that keeps records in the run's metrics.jsonl and passes the rest on.
 
+    It is also where a run that was asked to stop leaves; `record` never does, so that no figure of a step is lost.
+
     Args:
         shown: what the user watches.
         run: where records are kept.
@@ -26,14 +28,17 @@ class RunProgress:
 
     def stage(self, name: str, total: int) -> None:
         """Passed on."""
+        self._run.stop.check()
         self._shown.stage(name, total)
 
     def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
         """Passed on."""
+        self._run.stop.check()
         self._shown.advance(done, facts)
 
     def say(self, text: str) -> None:
         """Passed on."""
+        self._run.stop.check()
         self._shown.say(text)
 
     def record(self, line: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from hwnas.hardware.engines import open_engine
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.directory import RunDirectory
 from hwnas.training.device import TrainingDevice
-from hwnas.training.fit import recalibrate, train
+from hwnas.training.fit import Trained, recalibrate, train
 from hwnas.workflows.choosing import Chosen
 from hwnas.workflows.files import write_network_files
 from hwnas.workflows.job import FitJob
@@ -79,11 +79,12 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
         inherited = chosen.contender.supernet.extract(arch)
         recalibrate(inherited, job.data, images=RECALIBRATION_IMAGES, device=job.device)
         trained["inherited"] = _trained(inherited, f"from-{supernet}", chosen, job, run, progress)
-    quality = {way: score(network, job.data, job.data.search, job.device).quality for way, network in trained.items()}
+    quality = {way: score(done.network, job.data, job.data.search, job.device).quality for way, done in trained.items()}
     weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
-    arrays = arrays_of(trained[weights])
+    network = trained[weights].network
+    arrays = arrays_of(network)
     model = to_onnx(job.space.decode(arch), arrays)
-    check_parity(trained[weights], model, job.data, job.device, job.target.name)
+    check_parity(network, model, job.data, job.device, job.target.name)
     directory = run.path if role == "searched" else run.path / "baselines" / role
     write_network_files(directory, job.space.decode(arch), arrays, model, arch)
     return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory)
@@ -108,12 +109,12 @@ def predictions(job: FitJob, model: bytes, images: np.ndarray) -> np.ndarray:
 
 def _trained(
     network: nn.Module, way: str, chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress
-) -> nn.Module:
+) -> Trained:
     # Named by what is trained, not by who chose it: whoever chooses the same architecture gets the same training.
     purpose = f"train/{chosen.trial.architecture.id}/{way}"
     return train(
         network, job.data, job.settings.recipe, steps=job.settings.train_steps, seed=job.settings.seed,
-        purpose=purpose, device=job.device, checkpoints=run.checkpoints(purpose, keep=1), progress=progress,
+        purpose=purpose, device=job.device, checkpoints=run.checkpoints(purpose), progress=progress,
     )  # fmt: skip
 
 

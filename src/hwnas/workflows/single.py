@@ -108,10 +108,11 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
     network = build(job.network)
     initialise(network, seed_for(job.seed, "initial weights", network_id(job.network)))
     with accounted(run, "train"):
-        trained = train(
+        done = train(
             network, job.data, job.recipe, steps=job.steps, seed=job.seed, purpose="train", device=job.device,
-            checkpoints=run.checkpoints("train", keep=1), progress=progress,
+            checkpoints=run.checkpoints("train"), progress=progress,
         )  # fmt: skip
+    trained = done.network
     arrays = arrays_of(trained)
     model = to_onnx(job.network, arrays)
     check_parity(trained, model, job.data, job.device, PARITY_TARGET)

@@ -22,7 +22,6 @@ from hwnas.nn.supernet import PathSupernet, frozen
 from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.spaces.proxyless import proxyless_space
 from hwnas.spaces.toy import ToySpace
-from hwnas.training import fit
 from hwnas.training.device import TrainingDevice, training_device
 from hwnas.training.fit import recalibrate, train, weight_step
 from hwnas.training.recipe import Recipe, Schedule
@@ -43,7 +42,7 @@ def network() -> BuiltNetwork:
 
 def trained(data: ImageData, recipe: Recipe = RECIPE, steps: int = 20, **parts: Any) -> nn.Module:
     given = {"device": CPU, "checkpoints": NoCheckpoints(), "progress": Silence(), **parts}
-    return train(network(), data, recipe, steps=steps, seed=0, purpose="train", **given)
+    return train(network(), data, recipe, steps=steps, seed=0, purpose="train", **given).network
 
 
 def same_bits(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> None:
@@ -77,7 +76,7 @@ def test_without_an_average_the_network_itself_comes_back(data: ImageData) -> No
         start, data, recipe, steps=2, seed=0, purpose="train", device=CPU, checkpoints=NoCheckpoints(),
         progress=Silence(),
     )  # fmt: skip
-    assert end is start
+    assert end.network is start and end.setbacks == ()
 
 
 def test_a_weight_step_by_hand() -> None:
@@ -118,17 +117,19 @@ class CutOffAfterSaving:
     def latest(self) -> Checkpoint | None:
         return self.kept.latest()
 
+    def due(self, step: int) -> bool:
+        return self.kept.due(step)
+
     def save(self, checkpoint: Checkpoint) -> None:
         self.kept.save(checkpoint)
-        raise CutOff
+        if checkpoint.step > 0:
+            raise CutOff
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, Recipe(optimizer="adamw", lr=0.01, batch_size=16)], ids=["sgd", "adamw"])
-def test_twenty_steps_are_ten_a_checkpoint_on_disk_and_ten(
-    data: ImageData, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit, "CHECKPOINT_EVERY", 10)
-    whole, halved = CheckpointDirectory(tmp_path / "whole"), CheckpointDirectory(tmp_path / "halved")
+def test_twenty_steps_are_ten_a_checkpoint_on_disk_and_ten(data: ImageData, recipe: Recipe, tmp_path: Path) -> None:
+    whole = CheckpointDirectory(tmp_path / "whole", every=10)
+    halved = CheckpointDirectory(tmp_path / "halved", every=10)
     expected = trained(data, recipe, checkpoints=whole)
     with pytest.raises(CutOff):
         trained(data, recipe, checkpoints=CutOffAfterSaving(halved))
@@ -142,10 +143,12 @@ def test_twenty_steps_are_ten_a_checkpoint_on_disk_and_ten(
     same_bits(arrays_of(expected), arrays_of(trained(data, recipe, checkpoints=whole)))  # nothing is left to do
 
 
-def test_a_loss_that_is_not_a_number_ends_the_training(data: ImageData) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_training(data: ImageData, tmp_path: Path) -> None:
     recipe = Recipe(lr=1e30, clip_norm=1e30, batch_size=16, warmup_share=0.0)
-    with pytest.raises(EvaluationFailed, match=r"train: the loss is nan at step 20; try a lower learning rate"):
-        trained(data, recipe)
+    with pytest.raises(EvaluationFailed, match=r"train: the loss is nan at step 2; try a lower learning rate"):
+        trained(data, recipe)  # nowhere to go back to
+    with pytest.raises(EvaluationFailed, match=r"train: the loss is nan at step 2, after 3 returns"):
+        trained(data, recipe, checkpoints=CheckpointDirectory(tmp_path))
 
 
 # devices
