@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +13,7 @@ from typing import final
 from hwnas.runs.stop import Stop
 
 SAVE_WITHIN_SECONDS = 4.0  # a step that takes longer is given up; it is done again after resuming
+_STDERR = 2
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,7 +47,7 @@ def ending(stop: Stop, farewell: str) -> Iterator[None]:
         stop.ask(Stopped(number))
         if not stop.is_polled or not hasattr(signal, "setitimer"):
             stop.check()
-        os.write(sys.stderr.fileno(), b"\nsaving; once more to leave at once\n")
+        os.write(_STDERR, b"\nsaving; once more to leave at once\n")
         signal.setitimer(signal.ITIMER_REAL, SAVE_WITHIN_SECONDS)
 
     def too_slow(number: int, frame: FrameType | None) -> None:
@@ -79,5 +79,5 @@ def _leave(number: int, farewell: str) -> None:
         with contextlib.suppress(psutil.Error):
             child.kill()
     with contextlib.suppress(OSError):
-        os.write(sys.stderr.fileno(), f"\nerror: {farewell}\n".encode(errors="backslashreplace"))
+        os.write(_STDERR, f"\nerror: {farewell}\n".encode(errors="backslashreplace"))
     os._exit(128 + number)

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from hwnas.cli import Stopped, _resuming, _signals_raise, run
+from hwnas.cli import Stopped, _resuming, run
 from hwnas.cli import app as app_module
+from hwnas.cli import signals
+from hwnas.cli.signals import ending
 from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputError, TargetUnavailable
+from hwnas.runs.stop import Stop
 
 COMMANDS = ("fit", "search", "train", "measure", "profile", "export", "report", "describe", "list", "doctor")
 
@@ -120,12 +123,31 @@ def test_only_runs_are_resumed_and_ignored_signals_stay_ignored() -> None:
     assert _resuming(["measure", "x"]) == "" and _resuming([]) == ""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with _signals_raise():
+        with ending(Stop(), "interrupted"):
             os.kill(os.getpid(), signal.SIGINT)
             with pytest.raises(Stopped):
                 os.kill(os.getpid(), signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_loop_that_polls_is_given_time_to_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it takes too long, the alarm ends it where it is."""
+    monkeypatch.setattr(signals, "SAVE_WITHIN_SECONDS", 0.2)
+    stop = Stop()
+    with ending(stop, "interrupted"):
+        assert not stop.poll()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.poll()  # still here: now it would save
+        with pytest.raises(Stopped) as raised:
+            stop.check()
+    assert raised.value.exit_code == 143
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    stop = Stop()
+    with ending(stop, "interrupted"), pytest.raises(Stopped):
+        stop.poll()
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
 
 
 def test_help_loads_nothing_heavy() -> None:
