@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.config import FitConfig, Settings, TrainConfig, parse_limits
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Budget
-from hwnas.core.errors import InputError, UnknownName
+from hwnas.core.errors import InputError, UnknownName, quoted, said_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.objective import latency_loss
 from hwnas.core.primitives import Shape
@@ -37,6 +38,7 @@ LOSSES: dict[str, str] = {
     "additive": "ce + λ·(E − T)/T, λ = 0.1: ProxylessNAS, equation 7",
     "log-product": "α·ce·(ln E / ln T)^0.3, α = 0.2, in microseconds: the released ProxylessNAS code",
 }
+MOST_SEEDS = 1000
 NETWORK_FILES = "give a run directory, network.json or architecture.json"
 # Images that a fit draws, by effort: (epochs, at least, at most), for the supernet and for each final training.
 EFFORTS: dict[str, float] = {"quick": 0.25, "standard": 1.0, "long": 4.0}
@@ -171,12 +173,15 @@ def plan_fits(config: FitConfig, targets: Sequence[str], budgets: Sequence[str],
     """
     from hwnas.hardware.engines import canonical_name
 
+    for what, names in (("target", targets), ("budget", budgets)):
+        if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{what}s must be a list of at least one text, not {quoted(names)}")
     if len(targets) != len(budgets) and 1 not in (len(targets), len(budgets)):
         raise InputError(
             f"{len(targets)} targets and {len(budgets)} budgets do not pair: give as many of each, or one of either"
         )
-    if seeds < 1:
-        raise InputError(f"--seeds must be 1 or more, not {seeds}")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise InputError(f"--seeds must be 1 to {MOST_SEEDS:,}, not {quoted(seeds)}")
     count = max(len(targets), len(budgets))
     pairs = zip(list(targets) * (count // len(targets)), list(budgets) * (count // len(budgets)), strict=True)
     plans: dict[str, FitConfig] = {}
@@ -304,21 +309,24 @@ def open_network(source: str, input_shape: Shape | None = None, classes: int | N
         InputError: there is no such file, or it is none of these; the message names the field.
     """
     from hwnas.runs.files import read_json
+    from hwnas.runs.stored import check_delivered
 
     path = Path(source)
     if path.is_dir():
         path = path / "network.json"
     if not path.exists():
-        inner = sorted(found.parent for found in Path(source).glob("*/**/network.json"))
-        hint = f" ({source} holds several runs, for example {inner[0]})" if inner else ""
+        inner = [*glob("*/network.json", root_dir=source), *glob("*/*/network.json", root_dir=source)] if source else []
+        hint = f" ({source} holds several runs, for example {Path(source, min(inner)).parent})" if inner else ""
         raise InputError(f"there is no network at {source!r}: {NETWORK_FILES}{hint}")
     if path.suffix != ".json":
         raise InputError(f"{source!r} is no network: {NETWORK_FILES}")
+    check_delivered(path)
     data: Any = read_json(path)
-    if isinstance(data, dict) and "space" in data:
-        arch = Architecture.from_json(data)
-        return FoundNetwork(space_of(arch, input_shape, classes).decode(arch), arch, path.parent)
-    network = NetworkSpec.from_json(data)
+    with said_of(path):
+        if isinstance(data, dict) and "space" in data:
+            arch = Architecture.from_json(data)
+            return FoundNetwork(space_of(arch, input_shape, classes).decode(arch), arch, path.parent)
+        network = NetworkSpec.from_json(data)
     if input_shape not in (None, network.input_shape):
         own = "x".join(map(str, network.input_shape))
         raise InputError(
@@ -326,8 +334,12 @@ def open_network(source: str, input_shape: Shape | None = None, classes: int | N
             "architecture.json, which is fitted to other images"
         )
     beside = path.with_name("architecture.json")
-    known = path.name == "network.json" and beside.exists()
-    return FoundNetwork(network, Architecture.from_json(read_json(beside)) if known else None, path.parent)
+    if path.name != "network.json" or not beside.exists():
+        return FoundNetwork(network, None, path.parent)
+    check_delivered(beside)
+    data = read_json(beside)
+    with said_of(beside):
+        return FoundNetwork(network, Architecture.from_json(data), path.parent)
 
 
 def open_model(source: str, input_shape: Shape | None = None, classes: int | None = None) -> ModelFile:
@@ -342,9 +354,11 @@ def open_model(source: str, input_shape: Shape | None = None, classes: int | Non
         InputError: there is no such file, or it is none of these.
     """
     from hwnas.hardware.model_files import untrained
+    from hwnas.runs.stored import check_delivered
     from hwnas.workflows.files import MODEL, read_model
 
     path = Path(source) / MODEL if Path(source).is_dir() else Path(source)
+    check_delivered(path)
     if path.suffix == ".onnx" and path.exists():
         return read_model(path)
     return untrained(open_network(source, input_shape, classes).network)

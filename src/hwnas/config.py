@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from hwnas.core.cost import Budget
-from hwnas.core.errors import InputError, UnknownName
+from hwnas.core.errors import InputError, UnknownName, quoted
 
 LIMIT_UNITS = {"": 1, "k": 10**3, "kB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9}
 COMPUTE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_COMPUTE = re.compile(r"\s*([0-9.]+)\s*(s|min|h)\s*")
+_LIMIT = re.compile(r"(params|macs|memory)=([0-9.]{1,40})(k|kB|M|MB|G|GB|)")
+_COMPUTE = re.compile(r"\s*([0-9.]{1,40})\s*(s|min|h)\s*")
+_STRANGE = re.compile(r"[\0\x85\ud800-\udfff]")  # NUL, YAML's own line break, and bytes that are no UTF-8
+MOST_STEPS, MOST_COMPUTE_S = 10**9, 1e9
+LARGEST_SEED = 2**32 - 1
+LARGEST_LIMIT = 10**15
 
 
 class TrainConfig(BaseModel):
     """Every setting of a training: images, recipe, device; None means that it is settled from the data, once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field("mnist5k", description="a known data set, a folder of images or an .npz pack")
     data_root: str | None = Field(None, description="where torchvision data sets lie")
-    resolution: int | None = Field(None, description="side of the images in pixels")
+    resolution: int | None = Field(None, ge=8, le=1024, description="side of the images in pixels")
     augmentation: Literal["none", "shift", "shift-flip", "affine"] | None = None
     download: bool = Field(False, description="whether a torchvision data set may be downloaded")
     skip_bad: bool = Field(False, description="leave unreadable images out and count them")
-    workers: int = Field(0, ge=0, description="processes that decode image files too large to be held in memory")
+    workers: int = Field(0, ge=0, le=256, description="processes that decode images too many to be held in memory")
     effort: Literal["quick", "standard", "long"] = Field("standard", description="how long searching and training take")
-    train_steps: int | None = Field(None, ge=10, description="steps of each final training")
-    batch_size: int | None = Field(None, ge=8)
-    lr: float = Field(0.1, gt=0, description="peak learning rate for batches of 128")
+    train_steps: int | None = Field(None, ge=10, le=MOST_STEPS, description="steps of each final training")
+    batch_size: int | None = Field(None, ge=8, le=2**16)
+    lr: float = Field(0.1, gt=0, le=1000, description="peak learning rate for batches of 128")
     optimizer: str = Field("sgd", description="an optimiser that timm knows")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     train_on: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int = Field(1, ge=1, description="torch threads; one is fastest for small supernets on a busy machine")
+    threads: int = Field(1, ge=1, le=1024, description="of torch; one is fastest for small supernets on a busy machine")
+
+    @field_validator("data", "data_root", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses what would pass for something else: true for 1, and text that no file of settings can hold."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise InputError(f"setting {info.field_name!r}: input should be a number or text, not {value}")
+        if isinstance(value, str):
+            check_text(f"setting {info.field_name!r}", value)
+        return value
 
 
 class FitConfig(TrainConfig):
@@ -45,24 +67,32 @@ class FitConfig(TrainConfig):
     budget: str = Field(..., description="latency limit, for example 1.5ms, 800us or 40% of the largest network")
     limits: tuple[str, ...] = Field((), description="further limits: params=1M, macs=30M, memory=512kB")
     space: str = Field("auto", description="the search space; auto takes one that fits the images")
-    width: float = Field(1.0, gt=0, description="multiplies every width of the space")
+    width: float = Field(1.0, ge=0.1, le=4, description="multiplies every width of the space")
     strategy: Literal["proxyless-g"] = "proxyless-g"
     loss: Literal["absolute", "additive", "log-product"] = Field("absolute", description="how latency is paid for")
-    loss_weight: float | None = Field(None, gt=0, description="its weight; None for the form's default")
-    search_steps: int | None = Field(None, ge=10, description="weight steps of the supernet")
+    loss_weight: float | None = Field(None, gt=0, le=1e6, description="its weight; None for the form's default")
+    search_steps: int | None = Field(None, ge=10, le=MOST_STEPS, description="weight steps of the supernet")
     compute: str | None = Field(None, description="CPU time of the whole fit, instead of an effort: 90s, 30min, 2h")
     baselines: Literal["none", "standard", "full"] = "standard"
-    candidates: int = Field(100, ge=1, description="architectures scored on shared weights, for each contender")
-    sessions: int = Field(5, ge=2, description="measuring processes of every final file")
-    held_out: int = Field(12, ge=2, description="networks that judge the latency model")
+    candidates: int = Field(
+        100, ge=1, le=10**6, description="architectures scored on shared weights, by each contender"
+    )
+    sessions: int = Field(5, ge=2, le=1000, description="measuring processes of every final file")
+    held_out: int = Field(12, ge=2, le=1000, description="networks that judge the latency model")
     margin: float = Field(0.03, ge=0, lt=0.5, description="share of the budget that predictions leave free")
-    rounds: int = Field(3, ge=0, description="how often a file that missed may be followed by another network")
+    rounds: int = Field(3, ge=0, le=100, description="how often a file that missed may be followed by another network")
 
-    @field_validator("budget")
+    @field_validator("budget", mode="before")
     @classmethod
-    def _budget_reads(cls, text: str) -> str:
-        Budget.parse(text)
-        return text
+    def _budget_reads(cls, value: Any) -> Any:
+        if isinstance(value, (str, int, float)):
+            Budget.parse(str(value))
+        return value
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _one_limit(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("limits")
     @classmethod
@@ -105,7 +135,20 @@ def checked_settings(kind: type[Settings], values: Mapping[str, Any]) -> Setting
             raise InputError(f"setting {name!r} is missing: give for example --{name} 1.5ms or --{name} 40%")
         case _:
             said = first["msg"][0].lower() + first["msg"][1:]
-            raise InputError(f"setting {name!r}: {said}, not {first.get('input')!r}")
+            raise InputError(f"setting {quoted(name)}: {said}, not {quoted(first.get('input'))}")
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuses text that our files cannot hold.
+
+    Raises:
+        InputError: names `what` and the character.
+    """
+    strange = _STRANGE.search(text)
+    if strange is not None:
+        raise InputError(
+            f"{what}: {quoted(text)} has the character {strange[0]!a}, which our files cannot hold; rename it"
+        )
 
 
 def _names(annotation: Any) -> list[str]:
@@ -117,20 +160,22 @@ def parse_limits(texts: tuple[str, ...]) -> dict[str, int]:
     """Reads "params=1M", "macs=30M" and "memory=512kB" into {name: number}.
 
     Raises:
-        InputError: another name, no number or an unknown unit.
+        InputError: another name, no number, an unknown unit, out of range, or one name twice.
     """
     found: dict[str, int] = {}
     for text in texts:
-        name, _, amount = text.partition("=")
-        unit = amount.lstrip("0123456789.")
+        match = _LIMIT.fullmatch(text)
         try:
-            if name not in ("params", "macs", "memory") or unit not in LIMIT_UNITS:
-                raise ValueError
-            found[name] = int(float(amount.removesuffix(unit) if unit else amount) * LIMIT_UNITS[unit])
+            amount = float(match[2]) * LIMIT_UNITS[match[3]] if match else math.nan
         except ValueError:
-            raise InputError(f"limit {text!r}: write params=1M, macs=30M or memory=512kB") from None
-        if found[name] <= 0:
-            raise InputError(f"limit {text!r} must be above zero")
+            amount = math.nan
+        if match is None or math.isnan(amount):
+            raise InputError(f"limit {quoted(text)}: write params=1M, macs=30M or memory=512kB")
+        if not 1 <= amount <= LARGEST_LIMIT:
+            raise InputError(f"limit {quoted(text)} must be above zero and at most {LARGEST_LIMIT:.0e}")
+        if match[1] in found:
+            raise InputError(f"limit {quoted(text)}: {match[1]} is limited twice; give each limit once")
+        found[match[1]] = int(amount)
     return found
 
 
@@ -138,13 +183,16 @@ def parse_compute(text: str) -> float:
     """Reads "90s", "30min" or "2h" as CPU seconds.
 
     Raises:
-        InputError: no number above zero, or another unit.
+        InputError: no number above zero, another unit, or more than 1e9 s.
     """
     match = _COMPUTE.fullmatch(text)
     try:
-        seconds = float(match.group(1)) * COMPUTE_UNITS[match.group(2)] if match else 0.0
+        seconds = float(match[1]) * COMPUTE_UNITS[match[2]] if match else 0.0
     except ValueError:
         seconds = 0.0
-    if not seconds > 0:
-        raise InputError(f"compute {text!r}: write CPU time above zero with its unit, for example 90s, 30min or 2h")
+    if not 0 < seconds <= MOST_COMPUTE_S:
+        raise InputError(
+            f"compute {quoted(text)}: write CPU time above zero with its unit, for example 90s, 30min or 2h; at most "
+            f"{MOST_COMPUTE_S:g}s"
+        )
     return seconds

@@ -18,6 +18,7 @@ from real_runs import ENVIRONMENT, SETTINGS, SHORT, TASK, FirstRun, start
 from hwnas.cli import run
 from hwnas.compose import open_space
 from hwnas.runs.store import RunStore
+from hwnas.runs.stored import read_run
 
 Said = Callable[[list[str]], tuple[int, str, str]]
 
@@ -68,7 +69,7 @@ def test_fit_delivers_a_measured_network(first_run: FirstRun, hwnas: Said) -> No
         "architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py", "result.json",
         "report.html", "config.yaml", "env.json", "store.sqlite", "metrics.jsonl", "latency", "baselines",
     }  # fmt: skip
-    assert json.loads((first_run.path / "result.json").read_text()) == result
+    assert read_run(first_run.path).result() == result
     assert "search: 240 steps" in first_run.said
     code, out, err = hwnas(["fit", *SETTINGS, "--out", str(first_run.path), "--seed", "1", "--quiet"])
     assert code == 2 and out == "" and "seed: 0 -> 1" in err and "--fresh" in err
@@ -130,7 +131,7 @@ def test_several_seeds_and_budgets(first_run: FirstRun, tmp_path: Path, hwnas: S
     options = [*SETTINGS, *SHORT, "--out", str(tmp_path / "seeds"), "--measurements", str(first_run.path)]
     code, out, _ = hwnas(["fit", *options, "--seeds", "2", "--json"])
     summary = json.loads(out)
-    assert code in (0, 3) and summary["format"] == "hwnas-summary@1"
+    assert code in (0, 3) and summary["format"] == "hwnas-summary@2"
     assert [row["directory"] for row in summary["runs"]] == ["seed-0", "seed-1"]
     assert {row["against"] for row in summary["tasks"][0]["comparison"]} == {"fixed", "random"}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "seeds").glob("seed-*/result.json")}
@@ -195,7 +196,7 @@ def test_profile_and_describe_by_its_model(first_run: FirstRun, tmp_path: Path, 
     code, out, _ = hwnas(["describe", str(first_run.path / "baselines" / "fixed")])
     assert code == 0 and "conv1" in out and "predicted" in out
     code, _, err = hwnas(["describe", str(first_run.path), "--latency-model", str(first_run.path / "result.json")])
-    assert code == 2 and "latency model" in err
+    assert code == 2 and "hwnas-latency-model" in err
 
 
 def test_export_with_and_without_weights(first_run: FirstRun, architecture: Path, tmp_path: Path, hwnas: Said) -> None:

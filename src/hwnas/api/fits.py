@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
+from hwnas.api.beginning import check_names, checked_path, place_for, replayed
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
-from hwnas.runs.directory import STORE, RunDirectory
+from hwnas.hardware.engines import open_engine
+from hwnas.runs.directory import RunDirectory
 from hwnas.runs.settings import read_settings
 from hwnas.runs.stop import Stop
-from hwnas.runs.store import RunStore
 from hwnas.runs.stored import CONFIG
 
 if TYPE_CHECKING:
@@ -64,10 +64,14 @@ def fit(
     """
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
-    images, shown = _images(config), progress or Silence()
-    config = _resolved(config, images, Path(out), fresh, shown)
+    check_names(config)
+    open_engine(config.target)
+    place, shown = Path(out), progress or Silence()
     command = command or _call("fit", {**values, "out": str(out)})
-    return _fit(config, images, Path(out), fresh, measurements, command, shown, stop)
+    with replayed(measurements) as records, place_for(place):
+        images = _images(config)
+        config = _resolved(config, images, place, fresh, shown)
+        return _fit(config, images, place, fresh, records, command, shown, stop)
 
 
 def fit_several(
@@ -112,19 +116,21 @@ def fit_several(
     first = checked_settings(FitConfig, {"data": data, "budget": (*budgets, "")[0], **settings})
     plans = compose.plan_fits(first, targets, budgets, seeds)
     check_free(place)
+    check_names(first)
     values = {"data": data, "budgets": list(budgets), "targets": list(targets), "seeds": seeds, **settings}
     command = command or _call("fit_several", {**values, "out": str(out)})
-    images = _images(first)
     fits = []
     steps: dict[tuple[str, str], dict[str, Any]] = {}  # the seeds of one task have the same settings
-    for number, (name, plan) in enumerate(plans.items(), start=1):
-        shown.say(f"[{number}/{len(plans)}] {place / name}")
-        task = (plan.target, plan.budget)
-        config = plan.model_copy(update=steps.get(task, {}))
-        config = _resolved(config, images, place / name, fresh, shown)
-        steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
-        fits.append(_one(config, images, place, name, fresh, measurements, command, shown, stop))
-    return summarise(fits, place, command)
+    with replayed(measurements) as records, place_for(place):
+        images = _images(first)
+        for number, (name, plan) in enumerate(plans.items(), start=1):
+            shown.say(f"[{number}/{len(plans)}] {place / name}")
+            task = (plan.target, plan.budget)
+            config = plan.model_copy(update=steps.get(task, {}))
+            config = _resolved(config, images, place / name, fresh, shown)
+            steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
+            fits.append(_one(config, images, place, name, fresh, records, command, shown, stop))
+        return summarise(fits, place, command)
 
 
 def fit_seeds(
@@ -181,11 +187,16 @@ def search(
 
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
-    images, shown = _images(config), progress or Silence()
-    config = _resolved(config, images, Path(out), fresh, shown)
-    job = compose.open_job(config, images, command or _call("search", {**values, "out": str(out)}))
-    with _run(Path(out), config, fresh, measurements, stop) as run:
-        return search_only(job, run, shown)
+    check_names(config)
+    open_engine(config.target)
+    place, shown = Path(out), progress or Silence()
+    command = command or _call("search", {**values, "out": str(out)})
+    with replayed(measurements) as records, place_for(place):
+        images = _images(config)
+        config = _resolved(config, images, place, fresh, shown)
+        job = compose.open_job(config, images, command)
+        with _run(place, config, fresh, records, stop, shown) as run:
+            return search_only(job, run, shown)
 
 
 def train(
@@ -219,18 +230,23 @@ def train(
     from hwnas.workflows.single import train_single
 
     config = checked_settings(TrainConfig, {"data": data, **settings})
-    images = _images(config)
-    found = compose.open_network(network, images.input_shape, len(images.class_names))
-    config = compose.resolved_training(config, images)
+    check_names(config)
+    checked_path("network", network)
+    compose.open_network(network)
+    shown = progress or Silence()
     command = command or _call("train", {"network": network, "data": data, "out": str(out), **settings})
-    job = compose.open_training(config, found, images, command)
-    kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
-    with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop) as run:
-        return train_single(job, run, progress or Silence())
+    with place_for(Path(out)):
+        images = _images(config)
+        found = compose.open_network(network, images.input_shape, len(images.class_names))
+        config = compose.resolved_training(config, images)
+        job = compose.open_training(config, found, images, command)
+        kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
+        with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop, say=shown.say) as run:
+            return train_single(job, run, shown)
 
 
 def _one(
-    config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: str | Path | None,
+    config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: Path | None,
     command: str, progress: Progress, stop: Stop | None,
 ) -> OneFit:  # fmt: skip
     """One of several fits; what ends it alone is told in its row."""
@@ -250,28 +266,25 @@ def _one(
 
 
 def _fit(
-    config: FitConfig, images: ImageData, out: Path, fresh: bool, measurements: str | Path | None, command: str,
+    config: FitConfig, images: ImageData, out: Path, fresh: bool, measurements: Path | None, command: str,
     progress: Progress, stop: Stop | None,
 ) -> FitResult:  # fmt: skip
     from hwnas.workflows.fit import fit as run_fit
 
     job = compose.open_job(config, images, command)
-    with _run(out, config, fresh, measurements, stop) as run:
+    with _run(out, config, fresh, measurements, stop, progress) as run:
         return run_fit(job, run, progress)
 
 
 @contextmanager
 def _run(
-    out: Path, config: FitConfig, fresh: bool, measurements: str | Path | None, stop: Stop | None
+    out: Path, config: FitConfig, fresh: bool, measurements: Path | None, stop: Stop | None, progress: Progress
 ) -> Iterator[RunDirectory]:
     """The run directory, with the measurements that are to be replayed."""
-    with RunDirectory.open(out, config.model_dump(mode="json"), fresh=fresh, stop=stop) as run:
-        if measurements is not None and Path(measurements).is_dir():
-            with RunStore(Path(measurements) / STORE, new=False) as other, tempfile.TemporaryDirectory() as folder:
-                other.export_measurements(Path(folder) / "measurements.json")
-                run.store.import_measurements(Path(folder) / "measurements.json")
-        elif measurements is not None:
-            run.store.import_measurements(Path(measurements))
+    settings = config.model_dump(mode="json")
+    with RunDirectory.open(out, settings, fresh=fresh, stop=stop, say=progress.say) as run:
+        if measurements is not None:
+            run.store.import_measurements(measurements)
         yield run
 
 

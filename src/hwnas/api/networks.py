@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas import compose
+from hwnas.api.beginning import check_number, checked_path, place_for, place_for_file
+from hwnas.config import LARGEST_SEED
 from hwnas.core.errors import InputError
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Progress, Silence
+from hwnas.hardware.engines import canonical_name
 
 if TYPE_CHECKING:
     from hwnas.hardware.latency_model import LatencyModel
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from hwnas.workflows.doctor import Finding
     from hwnas.workflows.exporting import Exported
     from hwnas.workflows.measure_model import Measured
+
+MOST_CLASSES = 10**6
 
 
 def measure(
@@ -45,6 +50,11 @@ def measure(
     from hwnas.hardware.targets import open_target
     from hwnas.workflows.measure_model import budget_in_ms, measure_model
 
+    checked_path("model", model)
+    check_number("--sessions", sessions, 2, 1000)
+    check_number("--seed", seed, 0, LARGEST_SEED)
+    check_number("--classes", classes, 2, MOST_CLASSES)
+    canonical_name(target)
     budget_ms = None if budget is None else budget_in_ms(budget, model)
     file = compose.open_model(model, input_shape, classes)
     return measure_model(
@@ -83,13 +93,20 @@ def profile(
     from hwnas.hardware.profiling import profile as build_profile
     from hwnas.hardware.store import TargetStore
     from hwnas.hardware.targets import open_target
-    from hwnas.runs.files import write_json
+    from hwnas.runs.files import write_sealed_json
 
+    check_number("--resolution", resolution, 8, 1024)
+    check_number("--channels", channels, 1, 1024)
+    check_number("--classes", classes, 2, MOST_CLASSES)
+    check_number("--held-out", held_out, 2, 1000)
+    check_number("--seed", seed, 0, LARGEST_SEED)
     opened = compose.own_space(space, resolution, channels, classes, width)
     place = open_target(target, opened.input_shape)
-    model = build_profile(place, opened, TargetStore(), seed=seed, held_out=held_out, progress=progress)
-    if out is not None:
-        write_json(Path(out), model.to_json())
+    file = None if out is None else Path(out)
+    with place_for_file(file):
+        model = build_profile(place, opened, TargetStore(), seed=seed, held_out=held_out, progress=progress)
+        if file is not None:
+            write_sealed_json(file, model.to_json())
     return model
 
 
@@ -111,9 +128,11 @@ def describe(
     from hwnas.workflows.describing import describe as describe_network
     from hwnas.workflows.describing import nearby_latency_model, read_latency_model
 
+    checked_path("network", network)
+    check_number("--classes", classes, 2, MOST_CLASSES)
     found = compose.open_network(network, input_shape, classes)
     if latency_model is not None:
-        model: LatencyModel | None = read_latency_model(Path(latency_model))
+        model: LatencyModel | None = read_latency_model(checked_path("--latency-model", latency_model))
     else:
         model = nearby_latency_model(found.directory)
     return describe_network(network, found.network, model)
@@ -141,24 +160,33 @@ def export(
     Raises:
         InputError: there are no weights, or they belong to another network.
     """
+    from hwnas.runs.stored import check_delivered
     from hwnas.workflows.exporting import export_network
     from hwnas.workflows.files import WEIGHTS
 
     if weights is not None and random_weights:
         raise InputError("give either weights or random weights, not both")
+    checked_path("network", network)
+    check_number("--classes", classes, 2, MOST_CLASSES)
     found = compose.open_network(network, input_shape, classes)
-    path = None if random_weights else Path(weights) if weights is not None else found.directory / WEIGHTS
+    path = None if random_weights else checked_path("--weights", weights) if weights is not None else found.directory / WEIGHTS
     if path is not None and not path.exists():
         raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights")
-    return export_network(found.network, found.architecture, path, Path(out))
+    if path is not None:
+        check_delivered(path)
+    with place_for(Path(out)):
+        return export_network(found.network, found.architecture, path, Path(out))
 
 
-def write_report(runs: Sequence[str | Path], *, out: str | Path | None = None) -> Path:
+def write_report(
+    runs: Sequence[str | Path], *, out: str | Path | None = None, progress: Progress | None = None
+) -> Path:
     """Writes the report of a run again, or sets several runs side by side. Needs no torch.
 
     Args:
         runs: run directories; one that holds several fits stands for all of them.
         out: the HTML file; by default report.html in the one directory that is given.
+        progress: told what is damaged in a run and left out.
 
     Returns:
         The file.
@@ -169,7 +197,10 @@ def write_report(runs: Sequence[str | Path], *, out: str | Path | None = None) -
     """
     from hwnas.workflows.reporting import report_runs
 
-    return report_runs([Path(run) for run in runs], None if out is None else Path(out))
+    places = [checked_path("run", run) for run in runs]
+    file = None if out is None else Path(out)
+    with place_for_file(file):
+        return report_runs(places, file, progress)
 
 
 def doctor() -> list[Finding]:

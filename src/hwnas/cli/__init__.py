@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    from hwnas.cli.app import app
+    from hwnas.cli.app import UsageError, app, usage_in_one_line
     from hwnas.cli.terminal import complain
     from hwnas.core.errors import HwnasError
 
@@ -48,16 +48,23 @@ def run(arguments: Sequence[str]) -> int:
     farewell = f"interrupted{_resuming(arguments)}"
     try:
         with ending(called.stop, farewell):
-            app(args=list(arguments), prog_name="hwnas", obj=called)
+            code = app(args=list(arguments), prog_name="hwnas", obj=called, standalone_mode=False)
+            return code if isinstance(code, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except UsageError as error:
+        if said := usage_in_one_line(error):
+            complain(said)
+        return 2
     except HwnasError as error:
         complain(str(error))
         return error.exit_code
+    except OSError as error:  # of a file or disk that nobody expected to fail
+        complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return 2
     except Stopped as stop:
         complain(farewell)
         return stop.exit_code
-    return 0
 
 
 def _resuming(arguments: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,15 @@ app = typer.Typer(
 for command in (fit, search, train, measure, profile, export, report, describe, doctor):
     app.command()(command)
 app.command("list")(list_names)
+
+# Typer has its own copy of click or uses click's, by version; either way this is what its public name stands for.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def usage_in_one_line(error: Any) -> str:
+    """What is wrong with a command line, and where its options are listed; nothing where help was printed already."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said}; {error.ctx.command_path} --help lists what there is" if said and error.ctx else said
 
 
 def _print_version(asked: bool) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hwnas.cli import options as o
 
 
@@ -26,7 +24,7 @@ def describe(
     hwnas describe architecture.json --input-shape 3x64x64 --classes 5 --latency-model model.json
     """
     from hwnas import api
-    from hwnas.cli.terminal import print_json, show_table
+    from hwnas.cli.terminal import print_json, show_table, show_text
     from hwnas.report import wording
 
     found = api.describe(
@@ -42,12 +40,12 @@ def describe(
         rows.append((row["name"], row["text"], *counted, *(priced if found.predicted_ms is not None else ())))
     columns = ("layer", "what", "params", "MACs", "predicted", "share")
     show_table(columns if found.predicted_ms is not None else columns[:4], rows)
-    typer.echo(
+    show_text(
         f"\n{'x'.join(map(str, found.input_shape))} in, {found.layers} layers: {wording.short_count(found.params)} "
         f"parameters, {wording.short_count(found.macs, 'MACs')}, "
         f"{wording.short_count(found.peak_activation_bytes, 'B')} of activations at most"
     )
     if found.predicted_ms is not None:
-        typer.echo(f"{wording.milliseconds(found.predicted_ms)} on {found.target}, predicted")
+        show_text(f"{wording.milliseconds(found.predicted_ms)} on {found.target}, predicted")
     else:
-        typer.echo("no latency model here: hwnas measure times the network, hwnas profile makes a model")
+        show_text("no latency model here: hwnas measure times the network, hwnas profile makes a model")

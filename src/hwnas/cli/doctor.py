@@ -15,7 +15,7 @@ def doctor(as_json: o.AsJson = False) -> None:
     Exit code 4 if something is missing that hwnas cannot do without.
     """
     from hwnas import api
-    from hwnas.cli.terminal import print_json
+    from hwnas.cli.terminal import print_json, show_text
 
     findings = api.doctor()
     missing = any(finding.status == "missing" for finding in findings)
@@ -25,5 +25,5 @@ def doctor(as_json: o.AsJson = False) -> None:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
             remedy = f". {finding.remedy[0].upper()}{finding.remedy[1:]}" if finding.remedy else ""
-            typer.echo(f"{finding.status:<7}  {finding.name:<{width}}  {finding.found}{remedy}")
+            show_text(f"{finding.status:<7}  {finding.name:<{width}}  {finding.found}{remedy}")
     raise typer.Exit(4 if missing else 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hwnas.cli import options as o
 
 
@@ -30,7 +28,7 @@ def export(
     hwnas export architecture.json --random-weights --out try
     """
     from hwnas import api
-    from hwnas.cli.terminal import print_json
+    from hwnas.cli.terminal import print_json, show_text
 
     found = api.export(
         network, out=out, weights=weights, random_weights=random_weights, input_shape=o.image_shape(input_shape),
@@ -40,5 +38,5 @@ def export(
     if as_json:
         print_json({"directory": str(found.directory), "weights": origin, "random_weights": origin is None})
         return
-    typer.echo(f"{found.directory}: model.onnx, network.py, weights.safetensors, network.json")
-    typer.echo(f"weights of {origin}" if origin else "The weights are random: this network has learnt nothing.")
+    show_text(f"{found.directory}: model.onnx, network.py, weights.safetensors, network.json")
+    show_text(f"weights of {origin}" if origin else "The weights are random: this network has learnt nothing.")

@@ -74,7 +74,8 @@ def fit(
 
 def _one(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json, show_result
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_result
 
     with TerminalProgress(quiet) as progress:
         found = api.fit(**arguments, progress=progress)
@@ -87,7 +88,8 @@ def _one(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
 
 def _several(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json, show_table
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_table, show_text
     from hwnas.report import wording
     from hwnas.workflows.several import findings
 
@@ -104,6 +106,6 @@ def _several(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
         rows.append((row["directory"], accuracy, *figures, inside))
     show_table(("run", "test accuracy", "latency", "budget", "inside"), rows)
     for said in findings(found.result):
-        typer.echo(said)
-    typer.echo(f"\nSide by side: {Path(found.run) / 'report.html'}")
+        show_text(said)
+    show_text(f"\nSide by side: {Path(found.run) / 'report.html'}")
     return found.exit_code

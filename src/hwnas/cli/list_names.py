@@ -19,7 +19,7 @@ def list_names(
 
     hwnas list spaces
     """
-    from hwnas.cli.terminal import print_json, show_table
+    from hwnas.cli.terminal import print_json, show_table, show_text
     from hwnas.compose import known_names
     from hwnas.core.errors import UnknownName
 
@@ -32,7 +32,7 @@ def list_names(
         return
     for heading, names in shown.items():
         if len(shown) > 1:
-            typer.echo(f"{heading}:")
+            show_text(f"{heading}:")
         show_table(None, list(names.items()))
         if heading == "data":
-            typer.echo("and any folder of images (a folder for each class) or .npz pack")
+            show_text("and any folder of images (a folder for each class) or .npz pack")

@@ -33,7 +33,8 @@ def measure(
     Inside the budget means: the upper end of the 95 % interval over the sessions is within it. Exit code 3 if not.
     """
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_text
     from hwnas.report import wording
 
     with TerminalProgress(quiet) as progress:
@@ -46,7 +47,7 @@ def measure(
     else:
         latency, key = found.latency, found.target.key.to_json()
         interval = wording.milliseconds_interval(latency.interval_ms, latency.median_ms)
-        typer.echo(
+        show_text(
             f"{wording.milliseconds(latency.median_ms)} (95 % {interval}, {len(latency.sessions_ms)} sessions, "
             f"{latency.rounds} rounds, {latency.unstable} of them disturbed)\n"
             f"wall time: half below {wording.milliseconds(latency.wall_p50_ms)}, "
@@ -56,5 +57,5 @@ def measure(
         )
         if found.budget_ms is not None:
             verdict = "inside" if found.inside_budget else "not inside"
-            typer.echo(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
+            show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
     raise typer.Exit(3 if found.inside_budget is False else 0)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, UnknownName
 
 Opt = typer.Option
 _IMAGES, _SEARCH, _TRAINING, _RUN = "Images", "Search", "Training", "Run"
@@ -154,8 +154,8 @@ NO_BUDGET = "a budget is missing: give for example --budget 1.5ms, or --budget 4
 
 
 def listed(value: Any) -> list[str]:
-    """One text or several as a list."""
-    return [value] if isinstance(value, str) else list(value)
+    """One text or several as a list; what a file has instead is left to be refused."""
+    return list(value) if isinstance(value, (list, tuple)) else [] if value is None else [value]
 
 
 def given(context: typer.Context, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,6 +164,10 @@ def given(context: typer.Context, known: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         context: of the command; its --config comes first, what was typed wins.
         known: the fields.
+
+    Raises:
+        UnknownName: the file has a setting that is none; offers the nearest.
+        FileFormatError: it is no file of settings.
     """
     from hwnas.runs.settings import read_settings
 
@@ -173,7 +177,11 @@ def given(context: typer.Context, known: Mapping[str, Any]) -> dict[str, Any]:
         if name in known and value not in (None, (), [])
     }
     file = context.params.get("config")
-    return {**(read_settings(Path(file)) if file else {}), **typed}
+    stored = read_settings(Path(file)) if file else {}
+    for name in stored:
+        if name not in known:
+            raise UnknownName(f"setting in {file},", name, known)
+    return {**stored, **typed}
 
 
 def typed_command(context: typer.Context) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from hwnas.cli import options as o
 
 
@@ -32,7 +30,8 @@ def profile(
     Layers that were timed before on the same target are taken from the cache ($HWNAS_CACHE, or ~/.cache/hwnas).
     """
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json, show_table
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_table, show_text
     from hwnas.report import wording
 
     with TerminalProgress(quiet) as progress:
@@ -54,10 +53,10 @@ def profile(
             ("Kendall's tau", *(wording.decimals(value, 3) for value in
                                 (quality.kendall_tau, quality.macs_kendall_tau, quality.retest_tau))),
         ]  # fmt: skip
-        typer.echo(
+        show_text(
             f"{model.target}: {len(model.table)} layers, calibrated on {quality.calibration_networks} networks, judged "
             f"on {len(quality.points)} others\n"
         )
         show_table(("", "the model", "counting MACs", "measuring again"), rows)
     if out is not None:
-        typer.echo(f"\nNext: hwnas describe NETWORK --latency-model {out}")
+        show_text(f"\nNext: hwnas describe NETWORK --latency-model {out}")

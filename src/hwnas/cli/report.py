@@ -24,10 +24,12 @@ def report(
     hwnas report runs/a runs/b --out comparison.html
     """
     from hwnas import api
-    from hwnas.cli.terminal import print_json
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_text
 
-    page = api.write_report(runs, out=out)
+    with TerminalProgress(quiet=False) as progress:
+        page = api.write_report(runs, out=out, progress=progress)
     if as_json:
         print_json({"report": str(page), "runs": runs})
     else:
-        typer.echo(str(page))
+        show_text(str(page))

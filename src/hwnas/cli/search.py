@@ -57,7 +57,8 @@ def search(
     there, which is why search knows the options of the trainings, too.
     """
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json
     from hwnas.config import FitConfig
     from hwnas.core.errors import InputError
 
@@ -77,13 +78,13 @@ def search(
 
 
 def _show(found: SearchResult) -> None:
-    from hwnas.cli.terminal import show_table
+    from hwnas.cli.terminal import show_table, show_text
     from hwnas.report import wording
 
     rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
     show_table(("layer", "what", "predicted"), rows)
     verdict = "inside" if found.inside_budget else "over"
-    typer.echo(
+    show_text(
         f"\n{found.architecture.id}, {found.result['reason']}\n"
         f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
         f"with random weights: {verdict} the budget of {wording.limit(found.result['budget']['latency_ms'])}\n\n"

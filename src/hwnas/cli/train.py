@@ -39,7 +39,8 @@ def train(
     a network.json must fit them as it is.
     """
     from hwnas import api
-    from hwnas.cli.terminal import TerminalProgress, print_json
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.cli.terminal import print_json, show_text
     from hwnas.config import TrainConfig
     from hwnas.report import wording
 
@@ -53,7 +54,7 @@ def train(
         print_json(found.result)
         return
     images = found.result["network"]["accuracy"]["test_images"]
-    typer.echo(
+    show_text(
         f"{wording.percent(found.test_accuracy)} test accuracy (95 % {wording.percent_interval(found.test_interval)}, "
         f"{wording.count(images)} images), {wording.percent(found.search_accuracy)} on the search split\n\n"
         f"Next: hwnas measure {found.run}   (the trained file, {found.run / 'model.onnx'})"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hwnas.core.architecture import Architecture, Option
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, quoted
 
 CostKind = Literal["measured", "model", "table", "counted"]
 
@@ -52,7 +52,9 @@ class CostTerms:
 
 
 _UNITS_IN_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
-_BUDGET = re.compile(r"\s*([0-9.eE+-]+)\s*(us|µs|ms|s|%)\s*")
+_BUDGET = re.compile(r"\s*([0-9.eE+-]{1,40})\s*(us|µs|ms|s|%)\s*")
+_SHORTEST_MS, _LONGEST_MS = 1e-6, 1e9
+_SMALLEST_PERCENT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Budget:
         """Reads "1.5ms", "800us", "0.01s" or "40%".
 
         Raises:
-            InputError: no unit, not a number, not above zero, or a share above 100 %.
+            InputError: no unit, not a number, not above zero, no latency of a network, or a share above 100 %.
         """
         match = _BUDGET.fullmatch(text)
         try:
@@ -79,15 +81,18 @@ class Budget:
             number = math.nan
         if match is None or not math.isfinite(number):
             raise InputError(
-                f"budget {text!r} is not a number with a unit: write for example 1.5ms, 800us or 40% (of the space's "
-                "largest network, measured)"
+                f"budget {quoted(text)} is not a number with a unit: write for example 1.5ms, 800us or 40% (of the "
+                "space's largest network, measured)"
             )
         if number <= 0:
             raise InputError(f"budget {text!r} must be above zero")
         if match.group(2) != "%":
-            return Budget(latency_ms=number * _UNITS_IN_MS[match.group(2)])
-        if number > 100:
-            raise InputError(f"budget {text!r} is more than the space's largest network (100%)")
+            latency_ms = number * _UNITS_IN_MS[match.group(2)]
+            if not _SHORTEST_MS <= latency_ms <= _LONGEST_MS:
+                raise InputError(f"budget {text!r} is no latency of a network: give 0.001us to 1e+06s")
+            return Budget(latency_ms=latency_ms)
+        if not _SMALLEST_PERCENT <= number <= 100:
+            raise InputError(f"budget {text!r} is not between 1e-06% and 100%, the space's largest network")
         return Budget(share_of_largest=number / 100)
 
     def resolve(self, largest_ms: float) -> float:
@@ -96,5 +101,5 @@ class Budget:
 
     def __str__(self) -> str:
         if self.latency_ms is not None:
-            return f"{self.latency_ms:g}ms"
-        return f"{100 * (self.share_of_largest or 0.0):g}%"
+            return f"{self.latency_ms:.15g}ms"
+        return f"{100 * (self.share_of_largest or 0.0):.15g}%"

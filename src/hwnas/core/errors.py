@@ -9,6 +9,7 @@
     ├── TargetUnavailable       the engine or device cannot be used here                    exit 4
     ├── UnknownLayer            a cost table lacks a layer                                  exit 2
     ├── EvaluationFailed        one architecture could not be evaluated                     exit 1
+    │   └── OutOfMemory         because memory ran out                                      exit 1
     └── RunError                a run directory that cannot be continued                    exit 2
 
 Each message says what was wrong, where, what was expected and what to do.
@@ -17,13 +18,39 @@ Each message says what was wrong, where, what was expected and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_MANY_NAMES = 40
+
+
+def quoted(value: Any) -> str:
+    """A value as a message quotes it: on one line, and cut where it is long or deep."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 120
+    short.maxlevel = 3
+    try:
+        return short.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 class HwnasError(Exception):
     """Base of every error raised on purpose; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+
+@contextmanager
+def said_of(where: object) -> Iterator[None]:
+    """Within, every error raised on purpose begins with a place, such as the file that is being read."""
+    try:
+        yield
+    except HwnasError as error:
+        error.args = (f"{where}: {error}",)
+        raise
 
 
 class InputError(HwnasError):
@@ -43,9 +70,11 @@ class UnknownName(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name[:100], names, n=_MANY_NAMES, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(names)}")
+        listed = names if len(names) <= _MANY_NAMES else sorted(near or names[:_MANY_NAMES])
+        others = f" and {len(names) - len(listed)} others" if len(listed) < len(names) else ""
+        super().__init__(f"unknown {kind} {quoted(name)}: {hint}known: {', '.join(listed)}{others}")
 
 
 class DataError(InputError):
@@ -87,6 +116,10 @@ class UnknownLayer(HwnasError):
 
 class EvaluationFailed(HwnasError):
     """One architecture could not be evaluated; the message gives the reason."""
+
+
+class OutOfMemory(EvaluationFailed):
+    """Memory ran out, on the machine or on its accelerator; the message says what would need less."""
 
 
 class RunError(HwnasError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -153,11 +153,56 @@ class Checkpoints(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Steps that a part of a job will take, as far as its settings tell.
+
+    Args:
+        kind: the name, up to a slash, of the stage that will do them: "train" of "train/1a2b/scratch".
+        runs: (how many steps, the cost of each) in order; costs are relative, to compare steps of one kind.
+        like: the kind whose speed may stand in until this one's is known, the costs of both being comparable.
+    """
+
+    kind: str
+    runs: tuple[tuple[int, float], ...]
+    like: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """A part of a job, announced before it begins.
+
+    Args:
+        name: by which the job enters it.
+        label: for readers.
+        work: in order; empty for what takes no time worth counting.
+    """
+
+    name: str
+    label: str
+    work: tuple[Work, ...] = ()
+
+
 class Progress(Protocol):
     """Where a long job says how far it is."""
 
-    def stage(self, name: str, total: int) -> None:
-        """A new stage of `total` steps begins."""
+    def plan(self, title: str, parts: Sequence[PlannedPart]) -> None:
+        """A job of these parts begins; one that goes badly may enter others as well."""
+        ...
+
+    def enter(self, part: str) -> None:
+        """The part of that name begins; the one before is over."""
+        ...
+
+    def found(self, who: str, facts: Mapping[str, float | str]) -> None:
+        """The best of what `who` has found so far; facts of earlier calls stay, those of equal names are replaced."""
+        ...
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A new stage of `total` steps begins, inside the present one if that has steps left.
+
+        `done` of the steps were finished before, in a process that was cut off.
+        """
         ...
 
     def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
@@ -176,7 +221,16 @@ class Progress(Protocol):
 class Silence:
     """A Progress that says nothing."""
 
-    def stage(self, name: str, total: int) -> None:
+    def plan(self, title: str, parts: Sequence[PlannedPart]) -> None:
+        """Nothing."""
+
+    def enter(self, part: str) -> None:
+        """Nothing."""
+
+    def found(self, who: str, facts: Mapping[str, float | str]) -> None:
+        """Nothing."""
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
         """Nothing."""
 
     def advance(self, done: int, facts: Mapping[str, float | str]) -> None:

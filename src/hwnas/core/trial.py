@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost
+from hwnas.core.errors import EvaluationFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,19 @@ class Quality:
         accuracy: share of images classified correctly, 0 to 1.
         images: how many images it was scored on.
         evaluator: "shared-weights", "stand-alone" or "table".
+
+    Raises:
+        EvaluationFailed: the loss is not finite, so that nothing can be compared with it.
     """
 
     loss: float
     accuracy: float
     images: int
     evaluator: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.loss) and 0.0 <= self.accuracy <= 1.0):
+            raise EvaluationFailed(f"{self.evaluator}: loss {self.loss} and accuracy {self.accuracy} are no quality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +55,10 @@ class Trial:
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the points (cost, quality) that no other beats: lower cost and higher quality are better.
 
-    Points are returned by rising cost; of equal points the first stands for all; points with NaN never enter.
+    Points are returned by rising cost; of equal points the first stands for all; infinity and NaN never enter.
     """
-    order = sorted((i for i, p in enumerate(points) if p[0] == p[0] and p[1] == p[1]),
-                   key=lambda i: (points[i][0], -points[i][1], i))  # fmt: skip
+    finite = (i for i, point in enumerate(points) if all(map(math.isfinite, point)))
+    order = sorted(finite, key=lambda i: (points[i][0], -points[i][1], i))
     front: list[int] = []
     for index in order:
         if not front or points[index][1] > points[front[-1]][1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwnas.core.errors import DataError
+from hwnas.core.errors import DataError, quoted
 from hwnas.data.decode import Pixels, fit_all
 from hwnas.data.images import ImageData, MemorySplit, Split
 from hwnas.data.options import LARGEST_SIDE, SMALLEST_SIDE, LoadOptions
@@ -22,6 +23,7 @@ Reader = Callable[[Rows], tuple[Pixels, Rows]]
 
 STATISTICS_IMAGES = 2000  # looked at for mean and deviation where images stay in files
 _STATISTICS_BATCH = 64
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 
 
 def checked_images(images: NDArray[Any], where: str) -> Pixels:
@@ -100,7 +102,18 @@ def finish(
     name: str, class_names: tuple[str, ...], splits: Iterable[Split], options: LoadOptions,
     augmentation: str | None, fingerprint: str, skipped: int,
 ) -> ImageData:  # fmt: skip
-    """ImageData of three finished splits: adds shape, mean and deviation."""
+    """ImageData of three finished splits: adds shape, mean and deviation.
+
+    Raises:
+        DataError: a name that is no text, such as that of a folder in another encoding than UTF-8, or two classes of
+            one name.
+    """
+    for text in (name, *class_names):
+        if not text.isascii() and _NO_TEXT.search(text):
+            raise DataError(f"{quoted(text)} is not in UTF-8, so no report can hold this name: rename it")
+    if len(set(class_names)) < len(class_names):
+        twice = next(one for one in class_names if class_names.count(one) > 1)
+        raise DataError(f"{name}: two classes are named {quoted(twice)}: give each class a name of its own")
     train, search, test = splits
     first, _ = next(train.batches([torch.tensor([0])]))
     shape = tuple(first.shape[1:])

@@ -180,7 +180,9 @@ def _with_image(file: Path | bytes, name: str, use: Callable[[Image.Image], Resu
                 return use(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
-        raise DataError(f"image {name} has more than {limit} pixels: make it smaller or leave it out") from None
+        raise DataError(
+            f"image {name} has more than {limit} pixels: make it smaller, or leave bad images out with --skip-bad"
+        ) from None
     except UnidentifiedImageError:
         reason = "it is in no image format that Pillow reads"
     except Exception as error:  # decoders raise anything at all on damaged or hostile files

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.core.errors import DataError, UnknownName
+from hwnas.core.errors import DataError, UnknownName, quoted
 from hwnas.data.catalogue import TORCHVISION, known_sources
 from hwnas.data.options import LoadOptions
 
 if TYPE_CHECKING:
     from hwnas.data.images import ImageData
 
-__all__ = ["DEFAULT_ROOT", "known_sources", "load_data"]
+__all__ = ["DEFAULT_ROOT", "check_source", "known_sources", "load_data"]
 
 DEFAULT_ROOT = Path("data")  # torchvision's own habit: a folder beside the work
 
@@ -60,6 +61,7 @@ def load_data(
         DataError: images or labels that cannot be used; says which and what to do.
         FileFormatError: a .npz file that is damaged, foreign, or holds Python objects.
     """
+    check_source(source)
     options = LoadOptions(resolution, search_share, test_share, augmentation, skip_bad, workers, memory_limit_mb)
     if source in ("mnist5k", "digits"):
         from hwnas.data import embedded
@@ -69,22 +71,43 @@ def load_data(
         from hwnas.data.torchvision_source import load_torchvision
 
         return load_torchvision(source, root or DEFAULT_ROOT, download, options)
-    return _load_path(source, options)
-
-
-def _load_path(source: str, options: LoadOptions) -> ImageData:
-    path = Path(source).expanduser() if source else Path()
-    if source and path.is_dir():
+    path = Path(source).expanduser()
+    if path.is_dir():
         from hwnas.data.folder import load_folder
 
         return load_folder(path, options)
-    if source and path.is_file():
-        from hwnas.data.pack import load_pack
+    from hwnas.data.pack import load_pack
 
+    return load_pack(path, options)
+
+
+def check_source(source: str, others: Iterable[str] = ()) -> None:
+    """Whether there is such a source; opens nothing.
+
+    Args:
+        source: as `load_data` takes it.
+        others: names that somebody else knows.
+
+    Raises:
+        UnknownName: no such source; offers the nearest.
+        DataError: a path that leads nowhere, or to a file that is no pack.
+    """
+    names = [*known_sources(), *others]
+    if source in names:
+        return
+    try:
+        path = Path(source).expanduser()
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, RuntimeError, ValueError) as reason:  # a name too long, an unknown user, a NUL
+        said = getattr(reason, "strerror", None) or str(reason)
+        raise DataError(f"data {quoted(source)} cannot be used ({said}): expected a folder or an .npz file") from None
+    if source and is_folder:
+        return
+    if source and is_file:
         if path.suffix.lower() != ".npz":
             raise DataError(f"{source} is a file but no .npz pack: expected a folder of images, a .npz file or a name")
-        return load_pack(path, options)
+        return
     looks_like_path = os.sep in source or "/" in source or source.startswith(("~", ".")) or path.suffix != ""
     if looks_like_path and source:
         raise DataError(f"{source} does not exist: expected a folder of images or a .npz file")
-    raise UnknownName("data source", source, known_sources())
+    raise UnknownName("data source", source, names)

@@ -39,17 +39,25 @@ class SharedWeights:
         self._device = device
         available = min(images, len(data.search))
         self.images = available - available % min(BATCH, available)
-        self._known: dict[Architecture, Quality] = {}
 
+    @torch.no_grad()
     def evaluate(self, arch: Architecture) -> Quality:
-        """Loss and accuracy of one architecture; the same one is computed once.
+        """Loss and accuracy of one architecture.
 
         Raises:
             EvaluationFailed: the loss is infinite or not a number.
         """
-        if arch not in self._known:
-            self._known[arch] = self._score(arch)
-        return self._known[arch]
+        self._supernet.train()  # batch statistics; the running ones, which nothing reads, move along
+        total, right = torch.zeros(()), 0
+        for images, labels in self._batches():
+            with self._device.precision():
+                scores = self._supernet(images, arch).float()
+            total += functional.cross_entropy(scores, labels, reduction="sum").cpu()
+            right += int((scores.argmax(dim=1) == labels).sum())
+        loss = float(total) / self.images
+        if not math.isfinite(loss):
+            raise EvaluationFailed(f"architecture {arch.id}: the loss on shared weights is {loss}")
+        return Quality(loss, right / self.images, self.images, "shared-weights")
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The same images for every architecture, drawn at random.
@@ -62,17 +70,3 @@ class SharedWeights:
             self._data, self._data.search, size, seed=0, purpose="score", start=0, stop=self.images // size,
             device=self._device.torch, augmented=False,
         )  # fmt: skip
-
-    @torch.no_grad()
-    def _score(self, arch: Architecture) -> Quality:
-        self._supernet.train()  # batch statistics; the running ones, which nothing reads, move along
-        total, right = torch.zeros(()), 0
-        for images, labels in self._batches():
-            with self._device.precision():
-                scores = self._supernet(images, arch).float()
-            total += functional.cross_entropy(scores, labels, reduction="sum").cpu()
-            right += int((scores.argmax(dim=1) == labels).sum())
-        loss = float(total) / self.images
-        if not math.isfinite(loss):
-            raise EvaluationFailed(f"architecture {arch.id}: the loss on shared weights is {loss}")
-        return Quality(loss, right / self.images, self.images, "shared-weights")

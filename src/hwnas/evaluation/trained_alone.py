@@ -42,21 +42,18 @@ class TrainedAlone:
         self._device = device
         self._checkpoints = checkpoints
         self._progress = progress
-        self._known: dict[Architecture, Quality] = {}
 
     def evaluate(self, arch: Architecture) -> Quality:
-        """Loss and accuracy of one architecture; the same one is trained once.
+        """Loss and accuracy of one architecture.
 
         Raises:
             EvaluationFailed: its training diverged.
         """
-        if arch not in self._known:
-            purpose = f"alone/{arch.id}"
-            network = build(self._space.decode(arch))
-            initialise(network, seed_for(self._seed, "initial weights", arch.id))
-            trained = train(
-                network, self._data, self._recipe, steps=self._steps, seed=self._seed, purpose=purpose,
-                device=self._device, checkpoints=self._checkpoints(purpose), progress=self._progress,
-            )  # fmt: skip
-            self._known[arch] = score(trained.network, self._data, self._data.search, self._device).quality
-        return self._known[arch]
+        purpose = f"alone/{arch.id}"
+        network = build(self._space.decode(arch))
+        initialise(network, seed_for(self._seed, "initial weights", arch.id))
+        trained = train(
+            network, self._data, self._recipe, steps=self._steps, seed=self._seed, purpose=purpose,
+            device=self._device, checkpoints=self._checkpoints(purpose), progress=self._progress,
+        )  # fmt: skip
+        return score(trained.network, self._data, self._data.search, self._device).quality

@@ -17,7 +17,8 @@ from hwnas.hardware.fields import positive, rows, text, whole
 from hwnas.hardware.layers import network_id, places, priced_layers
 from hwnas.hardware.quality import ModelQuality
 
-FORMAT = "hwnas-latency-model@1"
+FORMAT = "hwnas-latency-model@2"
+_READ = ("hwnas-latency-model@1", FORMAT)  # the same fields; a file of the second is sealed
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class LatencyModel:
             FileFormatError: another format, or a field is missing or wrong; the message names it.
             InputError: a held-out network is among the observations.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        if not isinstance(data, Mapping) or data.get("format") not in _READ:
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
             raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {found!r}")
         try:

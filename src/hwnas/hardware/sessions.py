@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol, final
@@ -77,6 +77,10 @@ class Session:
         own, fixed = self.samples[name].on(target), self.samples[reference].on(target)
         return median(a / b for a, b in zip(own, fixed, strict=True))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as a worker answers and `read_session` reads."""
+        return asdict(self)
+
 
 def default_rounds(input_shape: Shape) -> int:
     """Rounds of one session: 50 for images up to 48 pixels, 12 from 200 on; short runs scatter more.
@@ -131,7 +135,7 @@ class WorkerTimer:
                 "unstable_above": plan.unstable_above,
             }
             answer = self._answer(target, json.dumps(request))
-        return _session(answer, tuple(models), target)
+        return read_session(answer, tuple(models), target)
 
     def _answer(self, target: Target, request: str) -> Any:
         try:
@@ -153,8 +157,18 @@ class WorkerTimer:
             raise EvaluationFailed(f"measuring on {target.name!r} gave an answer that is no JSON: {reason}") from None
 
 
-def _session(answer: Any, names: tuple[str, ...], target: Target) -> Session:
-    """The worker's answer as a value; its own errors are raised here under their own names."""
+def read_session(answer: Any, names: tuple[str, ...], target: Target) -> Session:
+    """A worker's answer as a value; its own errors are raised here under their own names.
+
+    Args:
+        answer: what it wrote.
+        names: of the models that it was asked to time.
+        target: for messages.
+
+    Raises:
+        EvaluationFailed: it says so, or it is not whole.
+        TargetUnavailable: it says so.
+    """
     try:
         if "error" in answer:
             kinds = {"TargetUnavailable": TargetUnavailable}

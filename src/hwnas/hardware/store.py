@@ -155,14 +155,15 @@ class TargetStore:
 
 def _verified(path: Path) -> dict[str, Any]:
     """The content of a stored file; ValueError, KeyError or TypeError if it is damaged."""
-    data = json.loads(path.read_text(encoding="utf-8"))
+    stored = path.read_text(encoding="utf-8")
+    data = json.loads(stored)
     if data["format"] != FORMAT:
         raise FileFormatError(
             f"{path} is in format {data['format']!r}, this hwnas reads {FORMAT!r}: use the hwnas that wrote it, "
             "or set HWNAS_CACHE to another directory"
         )
     content: dict[str, Any] = data["content"]
-    if data["sha256"] != _checksum(content):
+    if data["sha256"] != _checksum(content) or stored != _written(data):
         raise ValueError("its checksum is wrong")
     return content
 
@@ -185,7 +186,11 @@ def _text(target: Target, record: Record) -> str:
         "reference": reference and {"ms": reference.ms, "sessions": reference.sessions, "rounds": reference.rounds},
         "layers": {key: {"ms": row.ms, "samples": list(row.samples)} for key, row in record.layers.items()},
     }
-    return json.dumps({"format": FORMAT, "sha256": _checksum(content), "content": content}, indent=1)
+    return _written({"format": FORMAT, "sha256": _checksum(content), "content": content})
+
+
+def _written(data: Any) -> str:
+    return json.dumps(data, indent=1)
 
 
 def _checksum(content: Any) -> str:

@@ -3,55 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hwnas.report import wording
 from hwnas.report.answer import is_inside, verdict
-from hwnas.report.reading import Entry, clean, entries, mapping, number, shortened
+from hwnas.report.reading import Entry, clean, entries, mapping, number, pair, rows, shortened
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
-FILES = (
-    ("model.onnx", "the trained network, the very file that was timed"),
-    ("network.py", "the same in plain PyTorch, with weights.safetensors"),
-    ("report.html", "comparison, plots, the network block by block"),
-)
 COLUMNS = ("network", "test accuracy", "95 %", "latency, ms", "95 %", "inside", "params", "MACs")
 
 
-def result_table(result: Mapping[str, Any], *, directory: str = "") -> Group:
-    """The result as a rich renderable: the budget line, a row for every measured network, and the next steps.
+def result_table(result: Mapping[str, Any], *, directory: str = "", narrow: bool = False) -> Group:
+    """The result as a rich renderable: the answer, every measured network, who won, and the next steps.
 
     Args:
         result: the content of result.json; not trusted.
         directory: where the run's files lie, for the next steps.
+        narrow: a few lines for each network instead of a table, for which a terminal is not wide enough.
     """
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     data = clean(mapping(result))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(COLUMNS[0], min_width=20)
-    # An interval stands below its figure: side by side they would not fit 80 columns.
-    for heading in ("test accuracy", "latency, ms", "inside", "params", "MACs"):
-        table.add_column(heading, justify="left" if heading == "inside" else "right", no_wrap=True)
-    for cells, inside, searched in _rows(data):
-        label, accuracy, accuracy_interval, latency, latency_interval, kept, params, macs = cells
-        mark = {True: "green", False: "red"}[inside] if inside is not None else ""
-        figures = [Text.assemble(value, "\n", (interval, "dim")) for value, interval in
-                   ((accuracy, accuracy_interval), (latency, latency_interval))]  # fmt: skip
-        table.add_row(
-            Text(label), *figures, Text(kept, style=mark), Text(params), Text(macs), style="bold" if searched else ""
-        )
     inside = _inside(data)
     colour = {True: "bold green", False: "bold red"}.get(inside, "bold") if inside is not None else "bold"
-    steps = [Text(said, style="" if index == 0 else "dim") for index, said in enumerate(_next(data, clean(directory)))]
+    steps: list[Text | Padding] = [Text("Next")]
+    for what, why in _next(data, clean(directory)):
+        # Never broken into lines, so that it can be copied; a terminal wraps it by itself.
+        steps.append(Text(f"  {what}", style="bold", no_wrap=True, overflow="ignore"))
+        steps.append(Padding(Text(why, style="dim"), (0, 0, 0, 4)))
     verdicts = [Text(said) for said in _verdicts(data)]
-    return Group(Text(_budget_line(data), style=colour), Text(""), table, Text(""), *verdicts, *steps)
+    networks = _cards(data) if narrow else _table(data)
+    return Group(Text(_budget_line(data), style=colour), Text(""), networks, Text(""), *verdicts, *steps)
 
 
 def result_lines(result: Mapping[str, Any], *, directory: str = "") -> list[str]:
@@ -69,7 +58,51 @@ def result_lines(result: Mapping[str, Any], *, directory: str = "") -> list[str]
         cells = [cell.ljust(width) if column in (0, 5) else cell.rjust(width)
                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
         lines.append("  ".join(cells).rstrip())
-    return [_budget_line(data), "", *lines, "", *_verdicts(data), *_next(data, clean(directory))]
+    steps = [line for what, why in _next(data, clean(directory)) for line in (f"  {what}", f"    {why}")]
+    return [_budget_line(data), "", *lines, "", *_verdicts(data), "Next", *steps]
+
+
+def _table(data: Mapping[str, Any]) -> Table:
+    """A row for every measured network."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(COLUMNS[0], min_width=20)
+    # An interval stands below its figure: side by side they would take a very wide terminal.
+    for heading in ("test accuracy", "latency, ms", "inside", "params", "MACs"):
+        table.add_column(heading, justify="left" if heading == "inside" else "right", no_wrap=True)
+    for cells, inside, searched in _rows(data):
+        label, accuracy, accuracy_interval, latency, latency_interval, kept, params, macs = cells
+        figures = [Text.assemble(value, "\n", (interval, "dim")) for value, interval in
+                   ((accuracy, accuracy_interval), (latency, latency_interval))]  # fmt: skip
+        table.add_row(
+            Text(label), *figures, Text(kept, style=_mark(inside)), Text(params), Text(macs),
+            style="bold" if searched else "",
+        )  # fmt: skip
+    return table
+
+
+def _cards(data: Mapping[str, Any]) -> Group:
+    """A few lines for every measured network."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    lines: list[Text | Padding] = []
+    for cells, inside, searched in _rows(data):
+        label, accuracy, accuracy_interval, latency, latency_interval, kept, params, macs = cells
+        verdict = {"yes": "inside the budget", "no": "over the budget"}.get(kept, "budget not held against it")
+        lines.append(Text(label, style="bold" if searched else ""))
+        lines.append(Padding(Text(f"{accuracy} test accuracy ({accuracy_interval})"), (0, 0, 0, 2)))
+        figures = Text.assemble(f"{latency} ms ({latency_interval}), ", (verdict, _mark(inside)))
+        lines += [Padding(figures, (0, 0, 0, 2)), Padding(Text(f"{params} params, {macs} MACs"), (0, 0, 0, 2))]
+    return Group(*lines)
+
+
+def _mark(inside: bool | None) -> str:
+    return {True: "green", False: "red"}[inside] if inside is not None else ""
 
 
 def _searched(data: Mapping[str, Any]) -> Entry | None:
@@ -124,15 +157,43 @@ def _verdicts(data: Mapping[str, Any]) -> list[str]:
     return [*told, ""] if told else []
 
 
-def _next(data: Mapping[str, Any], directory: str) -> list[str]:
-    lines = [f"Next, in {directory}" if directory else "Next"]
-    searched, budget_ms = _searched(data), number(mapping(data.get("budget")).get("latency_ms"))
-    if _inside(data) is False and searched and searched.latency_interval_ms and budget_ms:
-        lines.append(
-            f"  a budget of {_reachable(searched.latency_interval_ms[1])}ms would have been kept by this network"
-        )
-    width = max(len(name) for name, _ in FILES)
-    return lines + [f"  {name.ljust(width)}  {says}" for name, says in FILES]
+def _next(data: Mapping[str, Any], directory: str) -> list[tuple[str, str]]:
+    """What to open, to type or to change, and why; what depends on how it went comes first."""
+    place = shlex.quote(directory) if directory else "RUN"
+    budget_ms = number(mapping(data.get("budget")).get("latency_ms"))
+    steps = [*_remedies(data, budget_ms)]
+    if directory:
+        steps.append((f"{place}/report.html", "open it in a browser: comparison, plots, the network block by block"))
+        steps.append((f"{place}/model.onnx", "the trained network, the very file that was timed; network.py is the same"
+                      " in plain PyTorch, with weights.safetensors"))  # fmt: skip
+    if budget_ms:
+        steps.append((f"hwnas measure {place} --budget {budget_ms:.4g}ms", "measures the file again"))
+    digest = mapping(data.get("repeat")).get("canonical_sha256")
+    if isinstance(digest, str):
+        why = f"repeats this run on its measurements, to the last bit: canonical sha256 {shortened(digest, 17)}"
+        steps.append((f"hwnas fit … --measurements {place} --out ANOTHER", why))
+    return [(_plain(what), _plain(why)) for what, why in steps]
+
+
+def _remedies(data: Mapping[str, Any], budget_ms: float | None) -> Iterator[tuple[str, str]]:
+    """What to change where the budget was missed, the search has not beaten everybody, or something went wrong."""
+    searched, inside = _searched(data), _inside(data)
+    if inside is False and searched and searched.latency_interval_ms and budget_ms:
+        reachable = _reachable(searched.latency_interval_ms[1])
+        why = "a budget that this network would have kept; for the one you gave, search longer: --effort long"
+        yield f"hwnas fit … --budget {reachable}ms --out ANOTHER", why
+    beaten = [pair(row.get("interval")) for row in rows(data.get("comparison"))]
+    if any(interval is not None and interval[0] <= 0 for interval in beaten):
+        why = "not better than every baseline beyond noise: search longer, and see with three seeds what is luck"
+        yield "hwnas fit … --effort long --seeds 3 --out ANOTHER", why
+    troubles = [
+        f"{len(found)} {one if len(found) == 1 else many}"
+        for name, one, many in (("setbacks", "setback in training", "setbacks in training"),
+                                ("failed_candidates", "candidate that failed", "candidates that failed"))
+        if (found := rows(data.get(name)))
+    ]  # fmt: skip
+    if troubles:
+        yield " and ".join(troubles), "the report says what happened and what was done about it"
 
 
 def _reachable(upper_ms: float) -> str:

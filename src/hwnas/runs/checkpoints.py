@@ -12,22 +12,23 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors_numpy
 
 from hwnas.core.errors import FileFormatError, InputError, RunError
-from hwnas.core.protocols import Checkpoint
-from hwnas.runs.files import decode_json, encode_json, sync_directory, write_durably, write_error
+from hwnas.core.protocols import Checkpoint, Silence
+from hwnas.runs.files import decode_json, encode_json, sealed, sync_directory, unsealed, write_durably, write_error
 from hwnas.runs.stop import Stop
 
 CHECKPOINT_FORMAT = "hwnas-checkpoint@1"
 CHECKPOINT_EVERY = 200  # steps
+KEPT = 2  # the one before remains if the newest is damaged
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 _MANIFEST_LIMIT_BYTES = 16 * 2**20
 _STEP = re.compile(r"step-([0-9]{8,15})")
@@ -61,20 +62,25 @@ class CheckpointDirectory:
         keep: how many are kept, at least 1; with 2 the one before remains if the newest is damaged.
         every: steps between two of them.
         stop: when the run is asked to end, one is due after any step.
+        saving: called before each is saved, so that what belongs to the steps before it is durable by then.
+        say: told when one is damaged and set aside.
 
     Raises:
         InputError: `keep` below 1.
     """
 
     def __init__(
-        self, path: Path, keep: int = 2, *, every: int = CHECKPOINT_EVERY, stop: Stop | None = None
-    ) -> None:
+        self, path: Path, keep: int = KEPT, *, every: int = CHECKPOINT_EVERY, stop: Stop | None = None,
+        saving: Callable[[], None] | None = None, say: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
         if keep < 1:
             raise InputError(f"checkpoints in {path}: keep must be at least 1, not {keep}")
         self._path = path
         self._keep = keep
         self._every = every
         self._stop = stop or Stop()
+        self._saving = saving
+        self._say = say or Silence().say
 
     @property
     def path(self) -> Path:
@@ -82,22 +88,29 @@ class CheckpointDirectory:
         return self._path
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that verifies, or None; newer ones that do not are set aside as `broken-…`.
+        """The newest checkpoint that verifies, or None; those that do not are set aside as `broken-…`, and named.
 
         Raises:
             RunError: one is from a newer hwnas, or the directory cannot be changed.
             InputError: the directory may not be read or changed.
         """
+        found: Checkpoint | None = None
+        broken = []
         try:
             self._finish_what_was_cut_off()
             for step, directory in reversed(self._named(_STEP)):
                 try:
-                    return _load(directory, step)
-                except FileFormatError:
-                    self._set_aside(directory)
+                    loaded = _load(directory, step)  # older ones as well: what is kept to fall back on must be whole
+                    found = found or loaded
+                except FileFormatError as damage:
+                    aside = self._set_aside(directory)
+                    broken.append(f"checkpoint {directory} is damaged and set aside as {aside.name} ({damage})")
         except OSError as reason:
             raise write_error(self._path, reason) from reason
-        return None
+        then = f"going on from step {found.step}" if found else "none is left, so its loop starts anew"
+        for problem in broken:
+            self._say(f"{problem}: {then}")
+        return found
 
     def inspect(self) -> list[CheckpointStatus]:
         """Every checkpoint on disk by rising step, those set aside included; changes nothing."""
@@ -128,6 +141,8 @@ class CheckpointDirectory:
             RunError: no space, or the device failed; the checkpoints before are still there.
         """
         files = _encode(checkpoint)
+        if self._saving is not None:
+            self._saving()
         name = f"step-{checkpoint.step:08d}"
         part = self._path / f".{name}.part"
         try:
@@ -176,12 +191,13 @@ class CheckpointDirectory:
             os.rename(directory, gone)
             shutil.rmtree(gone)
 
-    def _set_aside(self, directory: Path) -> None:
+    def _set_aside(self, directory: Path) -> Path:
         broken = self._path / f"broken-{directory.name}"
         if broken.exists():
             shutil.rmtree(broken)
         os.rename(directory, broken)
         sync_directory(self._path)
+        return broken
 
     def _finish_what_was_cut_off(self) -> None:
         """Brings back a checkpoint whose replacement never came, and removes everything unfinished."""
@@ -204,6 +220,11 @@ class CheckpointDirectory:
         return sorted(self._path.iterdir()) if self._path.is_dir() else []
 
 
+def file_sizes(checkpoint: Checkpoint) -> list[int]:
+    """Bytes of every file that a checkpoint would be kept in."""
+    return [len(content) for content in _encode(checkpoint).values()]
+
+
 def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     """The files of a checkpoint by name, the manifest last."""
     step = checkpoint.step
@@ -217,7 +238,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     files = {_ARRAYS: packed, _STATE: encode_json(checkpoint.state, "checkpoint state")}
     listed = {name: {"bytes": len(content), "sha256": _sha256(content)} for name, content in files.items()}
     facts = {"format": CHECKPOINT_FORMAT, "step": step, "array_names": list(arrays), "files": listed}
-    return {**files, _MANIFEST: _signed(facts)}
+    return {**files, _MANIFEST: sealed(facts, _MANIFEST)}
 
 
 def _dense(name: str, array: np.ndarray) -> np.ndarray:
@@ -227,11 +248,6 @@ def _dense(name: str, array: np.ndarray) -> np.ndarray:
         raise InputError("checkpoint: safetensors keeps the name '__metadata__' for itself; name the array otherwise")
     # safetensors copies memory as it lies: a transposed view would come back scrambled. asarray keeps 0-d arrays 0-d.
     return np.asarray(array, order="C")
-
-
-def _signed(facts: Mapping[str, Any]) -> bytes:
-    """The manifest's text: the facts and the sha256 of their own text."""
-    return encode_json({**facts, "sha256": _sha256(encode_json(facts, _MANIFEST))}, _MANIFEST)
 
 
 def _sha256(content: bytes) -> str:
@@ -245,7 +261,8 @@ def _load(directory: Path, step: int) -> Checkpoint:
         FileFormatError: anything differs from what was saved; the message names the file.
         RunError: it is from a newer hwnas.
     """
-    facts = _manifest(directory)
+    manifest = directory / _MANIFEST
+    facts = unsealed(_read(manifest, _MANIFEST_LIMIT_BYTES), str(manifest))
     if facts.get("format") != CHECKPOINT_FORMAT:
         raise RunError(
             f"{directory} has format {facts.get('format')!r}, this hwnas reads {CHECKPOINT_FORMAT}; update it"
@@ -264,16 +281,6 @@ def _load(directory: Path, step: int) -> Checkpoint:
         raise FileFormatError(f"checkpoint {directory} is of step {saved_step}, not of the step in its name")
     state = decode_json(contents[_STATE], str(directory / _STATE))
     return Checkpoint(step, ordered, state)
-
-
-def _manifest(directory: Path) -> dict[str, Any]:
-    path = directory / _MANIFEST
-    content = _read(path, _MANIFEST_LIMIT_BYTES)
-    facts = decode_json(content, str(path))
-    # Compared as text, so that a change which means the same in JSON is found as well.
-    if not isinstance(facts, dict) or facts.pop("sha256", None) is None or _signed(facts) != content:
-        raise FileFormatError(f"{path} is damaged: it does not match its own sha256")
-    return facts
 
 
 def _proved(path: Path, size_bytes: int, sha256: str) -> bytes:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from hwnas.core.errors import InputError, RunError
+from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
+from hwnas.core.protocols import Silence
 from hwnas.runs.checkpoints import CheckpointDirectory
+from hwnas.runs.clock import NOTHING, Stopwatch
 from hwnas.runs.files import (
     append_line,
     plain_json,
-    read_json,
     remove_leftovers,
     sync_directory,
+    sync_file,
     write_error,
-    write_json,
+    write_sealed_json,
 )
 from hwnas.runs.lock import RunLock
 from hwnas.runs.provenance import environment
@@ -27,23 +29,26 @@ from hwnas.runs.settings import changes, write_settings
 from hwnas.runs.stop import Stop
 from hwnas.runs.store import RunStore
 from hwnas.runs.stored import (
+    BASELINES,
     CONFIG,
     ENVIRONMENT,
     METRICS,
+    METRICS_END,
+    NETWORK_FILES,
     RESULT,
     RESULT_FORMAT,
     RUN_FORMAT,
     StoredRun,
-    check_format,
     read_run,
+    read_stored,
 )
 
 LOCK, STORE = "lock.json", "store.sqlite"
-CHECKPOINTS, LATENCY, BASELINES = "checkpoints", "latency", "baselines"
+CHECKPOINTS, LATENCY = "checkpoints", "latency"
 # SQLite's side files go before the store: one that outlives it would be replayed into the next store of that name.
 _STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", STORE)
-_NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py")
-_OUTPUTS = (METRICS, RESULT, *_NETWORK_FILES, "report.html")
+_OUTPUTS = (METRICS, RESULT, *NETWORK_FILES, "report.html")
+_RESUMED_SINCE = 2  # version of the run's format
 _CHECKPOINT_NAME = re.compile(r"(?!step-|broken-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -52,20 +57,23 @@ class RunDirectory:
     """A run that this process may write; made by `open`, given back by `close` or at the end of a `with`."""
 
     def __init__(
-        self, stored: StoredRun, store: RunStore, lock: RunLock, stop: Stop, resumed: bool,
+        self, stored: StoredRun, store: RunStore, lock: RunLock, stop: Stop, say: Callable[[str], None], resumed: bool,
         environment_changes: tuple[str, ...],
     ) -> None:  # fmt: skip
         self._stored = stored
         self._store = store
         self._lock = lock
         self._stop = stop
+        self._say = say
         self._resumed = resumed
         self._environment_changes = environment_changes
+        self._stage: tuple[str, Stopwatch] | None = None
 
     @staticmethod
     def open(
-        path: Path, config: Mapping[str, Any], *, fresh: bool = False, stop: Stop | None = None
-    ) -> RunDirectory:
+        path: Path, config: Mapping[str, Any], *, fresh: bool = False, stop: Stop | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> RunDirectory:  # fmt: skip
         """Resumes the run in a directory, or starts one where there is none.
 
         Args:
@@ -73,9 +81,11 @@ class RunDirectory:
             config: the resolved settings, plain values.
             fresh: removes what hwnas wrote there first, and nothing else.
             stop: asks the run to end; None where nobody will.
+            say: told what is damaged and left out, and what has changed since the run was started; None for nobody.
 
         Raises:
-            RunError: in use (names the holder), other settings (names each), damaged, or from a newer hwnas.
+            RunError: in use (names the holder), other settings (names each), damaged, from a newer hwnas, or begun by
+                an older one and not finished.
             InputError: the place cannot be written, or holds something that is not a run.
         """
         settings = plain_json(config, "config")
@@ -85,7 +95,7 @@ class RunDirectory:
             raise write_error(path, reason) from reason
         lock = RunLock.take(path / LOCK)
         try:
-            return _open_locked(path, settings, lock, stop or Stop(), fresh)
+            return _open_locked(path, settings, lock, stop or Stop(), say or Silence().say, fresh)
         except BaseException:
             lock.release()
             raise
@@ -160,11 +170,38 @@ class RunDirectory:
 
         Raises:
             InputError: a name that is no safe path.
+            RunError: the run is an older hwnas's, to be read only.
         """
         parts = name.split("/")
         if not all(_CHECKPOINT_NAME.fullmatch(part) for part in parts):
             raise InputError(f"checkpoints cannot be named {name!r}: letters, digits, '_', '-', '.', parted by '/'")
-        return CheckpointDirectory(self.path.joinpath(CHECKPOINTS, *parts), keep, stop=self._stop)
+        if self._stored.version < _RESUMED_SINCE:
+            raise _too_old(self.path)
+        path = self.path.joinpath(CHECKPOINTS, *parts)
+        return CheckpointDirectory(path, keep, stop=self._stop, saving=self._mark, say=self._say)
+
+    @contextlib.contextmanager
+    def accounted(self, stage: str) -> Iterator[None]:
+        """Stores what a block costs as a stage's, once: one that is replayed from checkpoints is not counted again.
+
+        What a run that was cut off had used until its loop last saved, or until it left the block, is counted too.
+
+        Args:
+            stage: unique in the run, and not within another.
+        """
+        before = {mark.name: mark.spent for mark in self._store.marks()}
+        self._stage = (stage, watch := Stopwatch(before.get(stage, NOTHING)))
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(HwnasError):  # a full disk, say, has ended the block already
+                self._mark()
+            raise
+        finally:
+            self._stage = None
+        if self._store.stage(stage) is None:
+            spent = watch.spent()
+            self._store.finish_stage(stage, {}, spent.cpu_seconds, spent.wall_seconds)
 
     def metrics(self, line: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl: at most one for each stage and step.
@@ -176,18 +213,35 @@ class RunDirectory:
         append_line(self.path / METRICS, line)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Writes result.json.
+        """Writes result.json, after the last line of metrics.jsonl, which says how long that file is.
 
         Raises:
             FileFormatError: its field "format" is not the one that this version writes.
             InputError: a value that JSON cannot hold.
             RunError: no space.
         """
-        check_format(self.path / RESULT, dict(result), RESULT_FORMAT)
-        write_json(self.path / RESULT, result)
+        if result.get("format") != RESULT_FORMAT:
+            raise FileFormatError(f"a result has format {RESULT_FORMAT!r}, not {result.get('format')!r}")
+        append_line(self.path / METRICS, {METRICS_END: _size(self.path / METRICS)})
+        write_sealed_json(self.path / RESULT, result)
+
+    def _mark(self) -> None:
+        """Keeps what the present stage has used, and how long metrics.jsonl is; both durable when this returns."""
+        if self._stage is None:
+            return
+        name, watch = self._stage
+        spent, metrics = watch.spent(), self.path / METRICS
+        try:
+            if metrics.exists():
+                sync_file(metrics)
+        except OSError as reason:
+            raise write_error(metrics, reason) from reason
+        self._store.mark(name, spent.cpu_seconds, spent.wall_seconds, _size(metrics))
 
 
-def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, stop: Stop, fresh: bool) -> RunDirectory:
+def _open_locked(
+    path: Path, settings: dict[str, Any], lock: RunLock, stop: Stop, say: Callable[[str], None], fresh: bool
+) -> RunDirectory:
     try:
         if fresh:
             _empty(path)
@@ -204,7 +258,32 @@ def _open_locked(path: Path, settings: dict[str, Any], lock: RunLock, stop: Stop
         stored, store = _create(path, settings, now)
     else:
         store = RunStore(path / STORE, new=False)
-    return RunDirectory(stored, store, lock, stop, resumed, tuple(changes(stored.environment, now)))
+    changed = tuple(changes(stored.environment, now))
+    try:
+        for text in [*stored.problems(), *_lost_lines(path, store), *_not_as_started(stored, changed)]:
+            say(text)
+    except BaseException:
+        store.close()
+        raise
+    return RunDirectory(stored, store, lock, stop, say, resumed, changed)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _lost_lines(path: Path, store: RunStore) -> Iterator[str]:
+    """Says so if metrics.jsonl is shorter than it was when a loop last saved: those steps are not done again."""
+    found, kept = _size(path / METRICS), max((mark.metrics_bytes for mark in store.marks()), default=0)
+    if found < kept:
+        yield f"{path / METRICS} has lost lines: it has {found:,} bytes, and had {kept:,} when the run last saved"
+
+
+def _not_as_started(stored: StoredRun, changed: Sequence[str]) -> Iterator[str]:
+    """Says so if what is left of a run will be done under other versions or on another machine."""
+    if changed and not stored.finished:
+        listed = "; ".join(changed)
+        yield f"{stored.path} goes on, but the last digits may differ, because since its start: {listed}"
 
 
 def _create(path: Path, settings: dict[str, Any], now: dict[str, Any]) -> tuple[StoredRun, RunStore]:
@@ -214,7 +293,7 @@ def _create(path: Path, settings: dict[str, Any], now: dict[str, Any]) -> tuple[
         if not store.is_empty():
             raise RunError(f"{path} has a {STORE} with content but no {CONFIG}; restore it, or start over with --fresh")
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(path / ENVIRONMENT, {"format": RUN_FORMAT, "created": created, "environment": now})
+        write_sealed_json(path / ENVIRONMENT, {"format": RUN_FORMAT, "created": created, "environment": now})
         write_settings(path / CONFIG, settings)
         return read_run(path), store
     except BaseException:
@@ -227,14 +306,19 @@ def _read_for_resume(path: Path, settings: dict[str, Any]) -> StoredRun:
         stored = read_run(path)
     except InputError as reason:
         raise RunError(f"{path} cannot be resumed: {reason}; restore the file, or start over with --fresh") from None
+    if stored.version < _RESUMED_SINCE and not stored.finished:
+        raise _too_old(path)
     changed = changes(stored.config, settings)
     if changed:
-        listed = "".join(f"\n  {change}" for change in changed)
         raise RunError(
-            f"{path} holds a run with other settings:{listed}\n"
-            "use the settings it was started with to resume it, --fresh to start over, or another --out"
+            f"{path} holds a run with other settings ({'; '.join(changed)}): use those it was started with to resume "
+            "it, --fresh to start over, or another --out"
         )
     return stored
+
+
+def _too_old(path: Path) -> RunError:
+    return RunError(f"{path} was begun by an older hwnas and can only be read; use --fresh or another --out")
 
 
 def _names(path: Path) -> set[str]:
@@ -261,7 +345,7 @@ def _is_run(path: Path) -> bool:
         RunError: a newer hwnas made it.
     """
     try:
-        check_format(path / ENVIRONMENT, read_json(path / ENVIRONMENT), RUN_FORMAT)
+        read_stored(path / ENVIRONMENT, RUN_FORMAT)
     except InputError:  # missing or damaged; the store's name is used by nobody else
         return (path / STORE).is_file()
     return True
@@ -283,7 +367,7 @@ def _empty(path: Path) -> None:
     for table in (path / LATENCY).glob("*.json"):
         table.unlink()
     for directory in _baselines(path):
-        for name in _NETWORK_FILES:
+        for name in NETWORK_FILES:
             (directory / name).unlink(missing_ok=True)
         remove_leftovers(directory)
     for directory in (path / CHECKPOINTS, path / LATENCY, *_baselines(path), path / BASELINES):

@@ -1,9 +1,15 @@
-"""Files that are the old one or the new one, never half of each; and JSON that comes back as it went in."""
+"""Files that are the old one or the new one, never half of each; JSON that comes back as it went in, or is refused.
+
+A sealed file ends in the sha256 of the text before it. It is compared as text, so that a change which would mean the
+same in JSON is found as well.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import io
 import json
 import math
 import os
@@ -11,7 +17,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +26,8 @@ from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 
 JSON_LIMIT_BYTES = 64 * 2**20
 LINES_LIMIT_BYTES = 2**30
+SEAL, LINE_SEAL = "sha256", "sum"
+_LINE_SEAL_DIGITS = 16
 _INT_BITS = 4096  # Python writes no number of more than 4,300 digits as text
 _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -64,13 +73,19 @@ def write_durably(path: Path, content: bytes) -> None:
 
 def sync_directory(path: Path) -> None:
     """Makes the names in a directory durable; raises OSError as it comes."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_file(path)
     except OSError as reason:
         # Some network file systems know no fsync of a directory; they order renames themselves.
         if reason.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
+
+
+def sync_file(path: Path) -> None:
+    """Waits until the device has all that was written to a file; raises OSError as it comes."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -196,6 +211,65 @@ def read_json(path: Path, limit_bytes: int = JSON_LIMIT_BYTES) -> Any:
     return decode_json(read_limited(path, limit_bytes), str(path))
 
 
+def sealed(data: Mapping[str, Any], where: str) -> bytes:
+    """JSON text whose last key is the sha256 of the text of the rest.
+
+    Raises:
+        InputError: a value that JSON cannot hold, or the key of the seal is taken.
+    """
+    return _signed(data, where, SEAL, 64, indent=2)
+
+
+def unsealed(content: bytes, where: str) -> dict[str, Any]:
+    """What was sealed, without the seal.
+
+    Raises:
+        FileFormatError: anything differs from what `sealed` gave.
+    """
+    data = _proved(content, decode_json(content, where), lambda data: sealed(data, where), SEAL)
+    if data is None:
+        raise FileFormatError(f"{where} is damaged: it does not match its own sha256; restore it from a copy")
+    return data
+
+
+def write_sealed_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Replaces a sealed JSON file in one step.
+
+    Raises:
+        InputError: a value that JSON cannot hold, or the place cannot be written.
+        RunError: no space, or the device failed.
+    """
+    write_atomically(path, sealed(data, path.name))
+
+
+def read_sealed_json(path: Path, limit_bytes: int = JSON_LIMIT_BYTES) -> dict[str, Any]:
+    """Reads what `write_sealed_json` wrote, without the seal.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        FileFormatError: larger than `limit_bytes`, or anything differs from what was written.
+    """
+    return unsealed(read_limited(path, limit_bytes), str(path))
+
+
+def _signed(data: Mapping[str, Any], where: str, key: str, digits: int, indent: int | None) -> bytes:
+    if key in data:
+        raise InputError(f"{where}: the name {key!r} is kept for the checksum")
+    digest = hashlib.sha256(encode_json(data, where, indent)).hexdigest()[:digits]
+    return encode_json({**data, key: digest}, where, indent)
+
+
+def _proved(content: bytes, data: Any, sign: Callable[[Mapping[str, Any]], bytes], key: str) -> dict[str, Any] | None:
+    """The data without its signature, if signing it again gives the very same text."""
+    if not isinstance(data, dict) or key not in data:
+        return None
+    rest = {name: value for name, value in data.items() if name != key}
+    with contextlib.suppress(InputError):  # such as a number that is never written
+        if sign(rest) == content:
+            return rest
+    return None
+
+
 def read_limited(path: Path, limit_bytes: int) -> bytes:
     """The content of a regular file of at most `limit_bytes`.
 
@@ -219,13 +293,13 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Appends one JSON object as a line; what a killed writer left of its last line is cut off first.
+    """Appends one JSON object as a line with its checksum; what a killed writer left of the last line is cut off first.
 
     Raises:
         InputError: a value that JSON cannot hold, or the place cannot be written.
         RunError: no space, or the device failed.
     """
-    content = encode_json(line, path.name, indent=None)
+    content = _signed_line(line, path.name)
     try:
         with path.open("ab+") as file:
             if file.tell() > 0:
@@ -239,20 +313,54 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
         raise write_error(path, reason, len(content)) from reason
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every whole line that `append_line` wrote; a torn last line is dropped, no file means no lines.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What is left of a file of lines.
+
+    Args:
+        whole: the lines that are as they were written, each with the bytes before it.
+        problems: a sentence for every line that is not.
+    """
+
+    whole: tuple[tuple[int, dict[str, Any]], ...]
+    problems: tuple[str, ...]
+
+
+def read_lines(path: Path, *, signed: bool = True) -> Lines:
+    """Every whole line of a file; damaged ones are left out and named, no file means no lines.
+
+    Args:
+        path: the file.
+        signed: whether each line carries its checksum.
 
     Raises:
         InputError: the file cannot be read.
-        FileFormatError: a line within is damaged; the message gives its number.
+        FileFormatError: it is no file of lines at all, but a directory, say, or larger than any of ours.
     """
-    if not path.exists():
-        return []
-    content = read_limited(path, LINES_LIMIT_BYTES)
-    lines = []
-    for number, text in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
-        line = decode_json(text, f"{path}, line {number},")
-        if not isinstance(line, dict):
-            raise FileFormatError(f"{path}, line {number}: expected an object, not {type(line).__name__}")
-        lines.append(line)
-    return lines
+    whole, problems, start = [], [], 0
+    content = read_limited(path, LINES_LIMIT_BYTES) if path.exists() else b""
+    for number, text in enumerate(io.BytesIO(content), start=1):
+        line = _line(text, path.name, signed)
+        if line is not None:
+            whole.append((start, line))
+        elif text.endswith(b"\n"):
+            problems.append(f"{path}, line {number} is damaged and left out")
+        else:
+            problems.append(f"{path}, line {number} is cut off and left out")
+        start += len(text)
+    return Lines(tuple(whole), tuple(problems))
+
+
+def _line(text: bytes, where: str, signed: bool) -> dict[str, Any] | None:
+    """One line, or None for a damaged one."""
+    try:
+        line = decode_json(text, where) if text.endswith(b"\n") else None
+    except FileFormatError:
+        return None
+    if signed:
+        return _proved(text, line, lambda rest: _signed_line(rest, where), LINE_SEAL)
+    return line if isinstance(line, dict) else None
+
+
+def _signed_line(line: Mapping[str, Any], where: str) -> bytes:
+    return _signed(line, where, LINE_SEAL, _LINE_SEAL_DIGITS, indent=None)

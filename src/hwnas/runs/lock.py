@@ -23,6 +23,7 @@ from hwnas.runs.files import encode_json, read_json, write_error
 
 _LOCK_LIMIT_BYTES = 4096
 _PATIENCE_SECONDS = 1.0
+_LARGEST_PID = 2**31 - 1  # the system's own type for it
 _IN_USE = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
@@ -116,18 +117,18 @@ def _refusal(path: Path, reason: OSError) -> RunError | InputError:
 
 
 def _read_holder(path: Path) -> dict[str, Any]:
-    """Who signed the lock; empty between taking and signing it."""
+    """Who signed the lock; empty between taking and signing it, or where the text is damaged."""
     try:
         holder = read_json(path, _LOCK_LIMIT_BYTES)
     except InputError:
         return {}
-    return holder if isinstance(holder, dict) else {}
+    pid = holder.get("pid") if isinstance(holder, dict) else None
+    return holder if isinstance(pid, int) and 0 < pid <= _LARGEST_PID else {}
 
 
 def _holder_is_gone(path: Path) -> bool:
     holder = _read_holder(path)
-    pid = holder.get("pid")
-    return isinstance(pid, int) and holder.get("host") == socket.gethostname() and not psutil.pid_exists(pid)
+    return bool(holder) and holder.get("host") == socket.gethostname() and not psutil.pid_exists(holder["pid"])
 
 
 def _holder(path: Path) -> str:

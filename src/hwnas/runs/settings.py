@@ -1,7 +1,9 @@
-"""config.yaml: the resolved settings of a run, written once and compared on every resume."""
+"""config.yaml: the resolved settings of a run, written once, sealed by its last line, compared on every resume."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from hwnas.runs.files import read_limited, write_atomically
 
 _LIMIT_BYTES = 2**20
 _NOT_SET = "(not set)"
+_SEAL = re.compile(rb"# sha256: [0-9a-f]{64}\n")
 
 
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Writes plain settings as YAML, keys in their order.
+    """Writes plain settings as YAML, keys in their order, and the sha256 of that text as a comment below it.
 
     Raises:
         InputError: a value that would not come back from YAML as it is, or the place cannot be written.
@@ -26,18 +29,27 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     lost = changes(settings, yaml.safe_load(text))  # a few control characters do not come through
     if lost:
         raise InputError(f"the settings cannot be kept in {path}; YAML would change {'; '.join(lost)}")
-    write_atomically(path, text.encode("utf-8"))
+    content = text.encode("utf-8")
+    write_atomically(path, content + _seal(content))
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, *, sealed: bool | None = None) -> dict[str, Any]:
     """Reads settings from YAML.
+
+    Args:
+        path: the file.
+        sealed: whether its last line must be, or must not be, the sha256 of the lines above; None where it does not
+            matter, because a user may have changed them.
 
     Raises:
         InputError: no such file.
-        FileFormatError: not YAML, too large, with anchors or aliases, or not a mapping.
+        FileFormatError: not YAML, too large, with anchors or aliases, not a mapping, or not as it was written.
     """
+    content = read_limited(path, _LIMIT_BYTES)
+    if sealed is not None:
+        _check_seal(path, content, sealed)
     try:
-        text = read_limited(path, _LIMIT_BYTES).decode("utf-8")
+        text = content.decode("utf-8")
         # A few nested aliases stand for billions of values; settings need none.
         if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text, yaml.SafeLoader)):
             raise FileFormatError(f"{path} has YAML anchors or aliases; write the values out")
@@ -47,6 +59,18 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise FileFormatError(f"{path}: expected settings by name, not {type(settings).__name__}")
     return settings
+
+
+def _seal(content: bytes) -> bytes:
+    return f"# sha256: {hashlib.sha256(content).hexdigest()}\n".encode("ascii")
+
+
+def _check_seal(path: Path, content: bytes, sealed: bool) -> None:
+    start = content.rfind(b"\n", 0, -1) + 1
+    if sealed and content[start:] != _seal(content[:start]):
+        raise FileFormatError(f"{path} is damaged: it does not match the sha256 in its last line")
+    if not sealed and _SEAL.fullmatch(content[start:]):
+        raise FileFormatError(f"{path} is damaged: it has a sha256 in its last line, and its run's format has none")
 
 
 def changes(old: Any, new: Any, name: str = "") -> list[str]:

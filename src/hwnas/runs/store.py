@@ -1,8 +1,12 @@
-"""The store of a run: finished stages, measurements and trials in SQLite, each written once and proved when read."""
+"""The store of a run: finished stages, measurements and trials in SQLite, each written once and proved when read.
+
+Beside them the marks of stages that go on, each replaced by the next; stores of version 1 have none.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -13,28 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from hwnas.core.errors import FileFormatError, InputError, RunError
+from hwnas.core.errors import InputError, RunError
 from hwnas.runs.clock import Spent
-from hwnas.runs.files import decode_json, encode_json, read_json, write_json
+from hwnas.runs.files import decode_json, encode_json, write_error
+from hwnas.runs.measurements import MeasurementRecord, read_measurements, write_measurements
+from hwnas.runs.schema import COLUMNS, STORE_VERSION, statements, tables
 
-STORE_VERSION = 1
-MEASUREMENTS_FORMAT = "hwnas-measurements@1"
 _BUSY_SECONDS = 30.0
-# Every row carries the sha256 of its values, because SQLite notices damage to its pages' structure only.
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE stages (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cpu_seconds REAL NOT NULL,
-    wall_seconds REAL NOT NULL, result TEXT NOT NULL, sha256 TEXT NOT NULL);
-CREATE TABLE measurements (id INTEGER PRIMARY KEY, target_id TEXT NOT NULL, file_sha256 TEXT NOT NULL,
-    purpose TEXT NOT NULL, content TEXT NOT NULL, sha256 TEXT NOT NULL, UNIQUE (target_id, file_sha256, purpose));
-CREATE TABLE trials (id INTEGER PRIMARY KEY, source TEXT NOT NULL, architecture_id TEXT NOT NULL, label TEXT NOT NULL,
-    seed INTEGER NOT NULL, content TEXT NOT NULL, sha256 TEXT NOT NULL, UNIQUE (source, architecture_id));
-"""
-_COLUMNS = {
-    "stages": ("name", "cpu_seconds", "wall_seconds", "result"),
-    "measurements": ("target_id", "file_sha256", "purpose", "content"),
-    "trials": ("source", "architecture_id", "label", "seed", "content"),
-}
+_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +37,12 @@ class StageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasurementRecord:
-    """A measurement of one file on one target for one purpose, for example "calibration" or "session-3"."""
+class MarkRecord:
+    """How far a stage had come when its loop last saved: what it had cost, and how long metrics.jsonl was."""
 
-    target_id: str
-    file_sha256: str
-    purpose: str
-    content: dict[str, Any]
+    name: str
+    spent: Spent
+    metrics_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +72,7 @@ class RunStore:
 
     def __init__(self, path: Path, *, new: bool = True) -> None:
         self._path = path
+        self._tables = tables(STORE_VERSION)
         if not new and not path.exists():
             raise RunError(f"{path} is missing; restore it, or start over with --fresh")
         with self._typed_errors():
@@ -108,8 +98,8 @@ class RunStore:
         self._connection.close()
 
     def is_empty(self) -> bool:
-        """Whether no stage, measurement or trial is stored."""
-        return not any(self._rows(table) for table in _COLUMNS)
+        """Whether no stage, measurement, trial or mark is stored."""
+        return not any(self._rows(table) for table in self._tables)
 
     def stage(self, name: str) -> dict[str, Any] | None:
         """The result of a finished stage, or None if it has not finished."""
@@ -129,9 +119,7 @@ class RunStore:
             RunError: the stage is already finished, or the store cannot be written.
             InputError: a value that JSON cannot hold, or a time below 0.
         """
-        for what, seconds in (("cpu_seconds", cpu_seconds), ("wall_seconds", wall_seconds)):
-            if not math.isfinite(seconds) or seconds < 0:
-                raise InputError(f"stage {name!r}: {what} must be at least 0, not {seconds}")
+        _check_times(name, cpu_seconds, wall_seconds)
         text = _text(result, f"result of stage {name!r}")
         with self._transaction():
             self._insert("stages", name, float(cpu_seconds), float(wall_seconds), text)
@@ -141,6 +129,32 @@ class RunStore:
         return [
             StageRecord(row["name"], self._json(row, "result"), Spent(row["cpu_seconds"], row["wall_seconds"]))
             for row in self._rows("stages")
+        ]
+
+    def mark(self, name: str, cpu_seconds: float, wall_seconds: float, metrics_bytes: int) -> None:
+        """Stores how far a stage has come, in the place of its mark before.
+
+        Args:
+            name: for example "search".
+            cpu_seconds: processor time that it used so far, at least 0.
+            wall_seconds: time that it took so far, at least 0.
+            metrics_bytes: length of metrics.jsonl.
+
+        Raises:
+            RunError: the store cannot be written.
+            InputError: a time below 0.
+        """
+        _check_times(name, cpu_seconds, wall_seconds)
+        with self._transaction():
+            self._connection.execute("DELETE FROM marks WHERE name = ?", (name,))
+            self._insert("marks", name, float(cpu_seconds), float(wall_seconds), int(metrics_bytes))
+
+    def marks(self) -> list[MarkRecord]:
+        """The mark of every stage that has one."""
+        rows = self._rows("marks") if "marks" in self._tables else []
+        return [
+            MarkRecord(row["name"], Spent(row["cpu_seconds"], row["wall_seconds"]), row["metrics_bytes"])
+            for row in rows
         ]
 
     def measurement(self, target_id: str, file_sha256: str, purpose: str) -> dict[str, Any] | None:
@@ -169,11 +183,7 @@ class RunStore:
     def export_measurements(self, path: Path) -> int:
         """Writes every measurement to a JSON file that `import_measurements` reads; returns how many."""
         records = self.measurements()
-        rows = [
-            {"target_id": r.target_id, "file_sha256": r.file_sha256, "purpose": r.purpose, "content": r.content}
-            for r in records
-        ]
-        write_json(path, {"format": MEASUREMENTS_FORMAT, "measurements": rows})
+        write_measurements(path, records)
         return len(records)
 
     def import_measurements(self, path: Path) -> int:
@@ -185,7 +195,7 @@ class RunStore:
             RunError: one of them was taken here already with another outcome.
         """
         added = 0
-        records = _read_measurements(path)
+        records = read_measurements(path)
         with self._transaction():
             for record in records:
                 stored = self.measurement(record.target_id, record.file_sha256, record.purpose)
@@ -248,12 +258,12 @@ class RunStore:
         # Every commit goes into the file itself at once: a log that is damaged later then takes no row with it.
         self._connection.execute("PRAGMA wal_autocheckpoint=1")
         with self._transaction():
-            tables = {row["name"] for row in self._connection.execute("SELECT name FROM sqlite_master")}
-            if not tables and new:
-                for statement in _SCHEMA.strip().split(";\n"):
+            is_empty = self._connection.execute("SELECT name FROM sqlite_master").fetchone() is None
+            if is_empty and new:
+                for statement in statements(STORE_VERSION):
                     self._connection.execute(statement)
                 self._connection.execute("INSERT INTO meta VALUES ('version', ?)", (str(STORE_VERSION),))
-        if not tables and new:
+        if is_empty and new:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # from now on an empty file means damage
             return
         self._check()
@@ -263,20 +273,32 @@ class RunStore:
         verdict = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
         if verdict != "ok":
             raise self._damaged(verdict)
+        if self._is_cut_off():
+            raise self._damaged("its end is missing")
         version = self._connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-        if version is None or not str(version[0]).isdecimal():
+        if version is None or not str(version[0]).isdecimal() or int(version[0]) < 1:
             raise self._damaged("it does not say which version it is")
         if int(version[0]) > STORE_VERSION:
             raise RunError(
                 f"{self._path} has version {version[0]} and was written by a newer hwnas; this one reads up to "
                 f"{STORE_VERSION}: update hwnas, or choose another --out"
             )
-        for table in _COLUMNS:
+        schema = self._connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        if [row["sql"] for row in schema] != statements(int(version[0])):
+            raise self._damaged("its tables are not those that hwnas made")
+        self._tables = tables(int(version[0]))
+        for table in self._tables:
             self._rows(table)
+
+    def _is_cut_off(self) -> bool:
+        """Whether the file is shorter than its pages, which SQLite overlooks where the rest of a page is unused."""
+        count, size = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        _, in_log, folded = self._connection.execute("PRAGMA wal_checkpoint").fetchone()
+        return bool(in_log == folded and self._path.stat().st_size < count * size)
 
     def _rows(self, table: str, **where: str) -> list[sqlite3.Row]:
         """Rows in the order in which they were added, each proved by its sha256."""
-        columns = ", ".join(("id", *_COLUMNS[table], "sha256"))
+        columns = ", ".join(("id", *COLUMNS[table], "sha256"))
         condition = " AND ".join(f"{column} = ?" for column in where) or "1"
         with self._typed_errors():
             query = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY id"
@@ -290,10 +312,11 @@ class RunStore:
         """Adds a row within a transaction and returns its number."""
         number = int(self._connection.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {table}").fetchone()[0])
         row = (number, *values, _row_sha256(table, number, *values))
+        self._row_bytes = sum(len(str(value)) for value in row)
         try:
             self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
         except sqlite3.IntegrityError:
-            key = ", ".join(str(value) for value in values[: {"stages": 1, "measurements": 3, "trials": 2}[table]])
+            key = ", ".join(str(value) for value in values[: {"measurements": 3, "trials": 2}.get(table, 1)])
             raise RunError(
                 f"{self._path} already holds {key} in {table}; what is stored is never taken again"
             ) from None
@@ -321,9 +344,8 @@ class RunStore:
         except sqlite3.Error as reason:
             match getattr(reason, "sqlite_errorname", "").split("_")[1:2]:
                 case ["FULL"]:
-                    raise RunError(
-                        f"no space left for {self._path}; free some and run the same command again"
-                    ) from reason
+                    no_space = OSError(errno.ENOSPC, "No space left on device")
+                    raise write_error(self._path, no_space, self._row_bytes + _PAGE_BYTES) from reason
                 case ["CANTOPEN" | "READONLY" | "PERM"]:
                     raise InputError(
                         f"cannot write {self._path}: {reason}; choose a place you may write to"
@@ -343,6 +365,12 @@ class RunStore:
         return value
 
 
+def _check_times(stage: str, cpu_seconds: float, wall_seconds: float) -> None:
+    for what, seconds in (("cpu_seconds", cpu_seconds), ("wall_seconds", wall_seconds)):
+        if not math.isfinite(seconds) or seconds < 0:
+            raise InputError(f"stage {stage!r}: {what} must be at least 0, not {seconds}")
+
+
 def _text(content: Mapping[str, Any], where: str) -> str:
     if not isinstance(content, Mapping):
         raise InputError(f"{where} must be an object, not {type(content).__name__}")
@@ -352,25 +380,3 @@ def _text(content: Mapping[str, Any], where: str) -> str:
 def _row_sha256(table: str, *values: Any) -> str:
     # A damaged value may have any type that SQLite knows, bytes included.
     return hashlib.sha256(json.dumps([table, *values], default=repr).encode("ascii")).hexdigest()
-
-
-def _read_measurements(path: Path) -> list[MeasurementRecord]:
-    data = read_json(path)
-    if not isinstance(data, dict) or data.get("format") != MEASUREMENTS_FORMAT:
-        found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise FileFormatError(f"{path} is no measurements file: expected format {MEASUREMENTS_FORMAT!r}, not {found!r}")
-    rows = data.get("measurements")
-    if not isinstance(rows, list):
-        raise FileFormatError(f"{path}: 'measurements' must be a list")
-    records: dict[tuple[str, ...], MeasurementRecord] = {}
-    for number, row in enumerate(rows):
-        fields = row if isinstance(row, dict) else {}
-        key = tuple(fields.get(name) for name in ("target_id", "file_sha256", "purpose"))
-        content = fields.get("content")
-        texts = tuple(value for value in key if isinstance(value, str))
-        if len(texts) != 3 or not isinstance(content, dict):
-            raise FileFormatError(f"{path}: measurement {number} needs target_id, file_sha256, purpose and content")
-        if texts in records:
-            raise FileFormatError(f"{path}: measurement {number} appears a second time")
-        records[texts] = MeasurementRecord(*texts, content)
-    return list(records.values())

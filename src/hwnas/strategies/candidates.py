@@ -10,6 +10,7 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost, CostTerms
+from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Evaluator, PathSpace, Progress
 from hwnas.core.trial import Trial
 from hwnas.nn.gates import Gates
@@ -126,7 +127,7 @@ def rank(
     architectures: Iterable[Architecture], evaluator: Evaluator, terms: CostTerms, source: str, provenance: str,
     progress: Progress,
 ) -> list[Trial]:  # fmt: skip
-    """Scores architectures, best (lowest loss) first.
+    """Scores architectures, best (lowest loss) first; those that cannot be scored are left out.
 
     Args:
         architectures: what is scored.
@@ -134,13 +135,31 @@ def rank(
         terms: predicts their latency in milliseconds.
         source: who proposed them.
         provenance: of the latency model.
-        progress: told how far it is.
+        progress: told how far it is, and how many were left out.
+
+    Raises:
+        EvaluationFailed: none of them can be scored.
     """
     listed = list(architectures)
     progress.stage(f"score/{source}", len(listed))
     trials: list[Trial] = []
+    failed: list[str] = []
     for done, arch in enumerate(listed, start=1):
-        quality = evaluator.evaluate(arch)
+        try:
+            quality = evaluator.evaluate(arch)
+        except EvaluationFailed as reason:
+            failed.append(str(reason))
+            continue
         trials.append(Trial(arch, quality, Cost(terms.total(arch), "ms", "model", provenance), source))
-        progress.advance(done, {"best loss": min(trial.quality.loss for trial in trials)})
+        best = min(trials, key=lambda trial: trial.quality.loss)
+        progress.advance(done, {"best loss": best.quality.loss, "predicted_ms": best.latency.value})
+    if failed and not trials:
+        raise EvaluationFailed(
+            f"score/{source}: none of {len(failed)} networks could be scored; the last one: {failed[-1]}"
+        )
+    if failed:
+        progress.say(
+            f"score/{source}: {len(failed)} of {len(listed)} networks could not be scored and are left out; "
+            f"the last one: {failed[-1]}"
+        )
     return sorted(trials, key=lambda trial: (trial.quality.loss, trial.architecture.id))

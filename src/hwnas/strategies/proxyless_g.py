@@ -31,6 +31,7 @@ from hwnas.nn.supernet import PathSupernet, frozen
 from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import weight_step
 from hwnas.training.loop import REPORT_EVERY, Loop, Setback
+from hwnas.training.memory import memory_for
 from hwnas.training.recipe import Recipe, Schedule
 from hwnas.training.state import LoopState
 
@@ -106,7 +107,7 @@ def search(
         purpose: names this search; seeds and progress go by it.
 
     Raises:
-        EvaluationFailed: the loss is not finite, and lower learning rates have not helped.
+        EvaluationFailed: the loss is not finite, and lower learning rates have not helped; or memory ran out.
     """
     supernet = PathSupernet(space, seed)
     device.place(supernet)
@@ -121,15 +122,16 @@ def search(
     batches = partial(_batches, data, settings, seed=seed, purpose=purpose, device=device)
     facts = partial(_facts, gates, terms)
     supernet.train()
-    for step, (images, labels, held_out) in loop.steps(batches):
-        path = gates.sample(rng_for(seed, purpose, "path", step))
-        optimizer = schedule.at(step, loop.lr_scale)
-        losses = [weight_step(partial(supernet, arch=path), images, labels, optimizer, settings.recipe, device)]
-        if held_out is not None:
-            rng = rng_for(seed, purpose, "pairs", step)
-            losses += [architecture_step(supernet, gates, *held_out, terms, target_ms, settings.loss,
-                                         alpha_optimizer, rng, device)]  # fmt: skip
-        loop.finish(step, losses, facts)
+    with memory_for(purpose, batch):
+        for step, (images, labels, held_out) in loop.steps(batches):
+            path = gates.sample(rng_for(seed, purpose, "path", step))
+            optimizer = schedule.at(step, loop.lr_scale)
+            losses = [weight_step(partial(supernet, arch=path), images, labels, optimizer, settings.recipe, device)]
+            if held_out is not None:
+                rng = rng_for(seed, purpose, "pairs", step)
+                losses += [architecture_step(supernet, gates, *held_out, terms, target_ms, settings.loss,
+                                             alpha_optimizer, rng, device)]  # fmt: skip
+            loop.finish(step, losses, facts)
     images_seen = batch * (settings.steps + settings.architecture_steps)
     return Searched(supernet, gates, images_seen, loop.setbacks)
 

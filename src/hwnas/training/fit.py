@@ -15,6 +15,7 @@ from hwnas.data.images import ImageData
 from hwnas.data.stream import training_batches
 from hwnas.training.device import TrainingDevice
 from hwnas.training.loop import Loop, Setback
+from hwnas.training.memory import memory_for
 from hwnas.training.recipe import Recipe, Schedule
 from hwnas.training.state import LoopState
 
@@ -50,7 +51,7 @@ def train(
         progress: told how far it is.
 
     Raises:
-        EvaluationFailed: the loss is not finite, and lower learning rates have not helped.
+        EvaluationFailed: the loss is not finite, and lower learning rates have not helped; or memory ran out.
     """
     device.place(network)
     schedule = Schedule(network, recipe, steps)
@@ -63,10 +64,11 @@ def train(
                                 stop=steps, device=device.torch)  # fmt: skip
 
     network.train()
-    for step, (images, labels) in loop.steps(batches):
-        loss = weight_step(network, images, labels, schedule.at(step, loop.lr_scale), recipe, device)
-        average.update(network, step)
-        loop.finish(step, [loss])
+    with memory_for(purpose, recipe.batch_size):
+        for step, (images, labels) in loop.steps(batches):
+            loss = weight_step(network, images, labels, schedule.at(step, loop.lr_scale), recipe, device)
+            average.update(network, step)
+            loop.finish(step, [loss])
     return Trained(average.network.eval(), loop.setbacks)
 
 

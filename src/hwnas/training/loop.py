@@ -93,7 +93,7 @@ class Loop:
         else:
             self._next = saved.step
             self._setbacks = tuple(Setback(**row) for row in saved.state.get("setbacks", ()))
-        self._progress.stage(self._purpose, self._total)
+        self._progress.stage(self._purpose, self._total, self._next)
         while self._next < self._total:
             for step, batch in enumerate(batches(self._next), start=self._next):
                 yield step, batch

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
+
+from hwnas.core.errors import InputError
+from hwnas.training.device import TrainingDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,21 @@ class Schedule:
         for group in self.optimizer.param_groups:
             group["lr"] *= scale
         return self.optimizer
+
+
+def check_optimizer(recipe: Recipe, device: TrainingDevice) -> None:
+    """Takes one step with the recipe's optimiser: some need packages that are not there, or more than a gradient.
+
+    Raises:
+        InputError: it cannot be used here; the message says why.
+    """
+    network = device.place(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
+    try:
+        optimizer = Schedule(network, recipe, steps=10).at(5)
+        network(torch.ones(2, 1, 4, 4, device=device.torch)).sum().backward()
+        optimizer.step()
+    except Exception as reason:  # of any kind: the optimisers are many people's
+        said = " ".join(str(reason).split()) or type(reason).__name__
+        raise InputError(
+            f"optimizer {recipe.optimizer!r} cannot be used here ({said}): use another, for example sgd or adamw"
+        ) from None

@@ -43,7 +43,8 @@ class LoopState:
     def is_finite(self) -> bool:
         """Whether every parameter and buffer is: what is not would poison every step to come."""
         values = (value for module in self.modules.values() for value in module.state_dict().values())
-        return all(bool(torch.isfinite(value).all()) for value in values)
+        # −inf is how gates say that a choice has no such option; a weight that overflows to it spoils the next loss.
+        return not any(bool((value.isnan() | value.isposinf()).any()) for value in values)
 
     def restore(self, checkpoints: Checkpoints) -> Checkpoint | None:
         """Puts every part back to the newest checkpoint and returns it; None where there is none.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
-from hwnas.core.protocols import Progress
-from hwnas.runs.clock import Stopwatch
+from hwnas.core.protocols import PlannedPart, Progress
 from hwnas.runs.directory import RunDirectory
 
 
@@ -26,10 +25,23 @@ class RunProgress:
         self._shown = shown
         self._run = run
 
-    def stage(self, name: str, total: int) -> None:
+    def plan(self, title: str, parts: Sequence[PlannedPart]) -> None:
+        """Passed on."""
+        self._shown.plan(title, parts)
+
+    def enter(self, part: str) -> None:
         """Passed on."""
         self._run.stop.check()
-        self._shown.stage(name, total)
+        self._shown.enter(part)
+
+    def found(self, who: str, facts: Mapping[str, float | str]) -> None:
+        """Passed on."""
+        self._shown.found(who, facts)
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Passed on."""
+        self._run.stop.check()
+        self._shown.stage(name, total, done)
 
     def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
         """Passed on."""
@@ -48,15 +60,15 @@ class RunProgress:
 
 
 @contextmanager
-def accounted(run: RunDirectory, stage: str) -> Iterator[None]:
+def accounted(run: RunDirectory, stage: str, progress: Progress | None = None) -> Iterator[None]:
     """Stores what the block cost under a stage's name, once: a stage replayed from checkpoints is not recounted.
 
     Args:
         run: its store keeps the figures.
         stage: unique in the run.
+        progress: told that the part of this name begins; None for a block that readers need not know of.
     """
-    watch = Stopwatch()
-    yield
-    if run.store.stage(stage) is None:
-        spent = watch.spent()
-        run.store.finish_stage(stage, {}, spent.cpu_seconds, spent.wall_seconds)
+    if progress:
+        progress.enter(stage)
+    with run.accounted(stage):
+        yield

@@ -104,11 +104,13 @@ def choose(
             break
         trials = rank(proposed, contender.evaluator, terms, contender.role, model.target_id, progress)
         trial, reason = contender.prefer(trials, limits.planned_ms)
+        progress.found(contender.label, {"loss": trial.quality.loss, "predicted_ms": trial.latency.value})
         network = job.space.decode(trial.architecture)
         file = untrained(network).content
         measurement = measured(job, run, {contender.role: file}, "before training", progress)[contender.role]
         row = round_row(trial, measurement, limits, "before training")
         rounds.append({**row, "role": contender.role})
+        progress.found(contender.label, {"measured_ms": measurement.median_ms})
         if measurement.inside(limits.budget_ms):
             return Chosen(contender, trial, reason, model, tuple(trials), tuple(rounds))
         progress.say(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.protocols import Progress
+from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.seeds import rng_for
 from hwnas.core.trial import Trial
 from hwnas.evaluation.shared_weights import SharedWeights
@@ -21,11 +21,12 @@ from hwnas.workflows.choosing import Contender, best_scoring
 from hwnas.workflows.full_baselines import standalone_contender, uniform_supernet
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.remembered import Remembered
 
 BIASED = "on shared weights that were trained along the search's gates, which favours the search"
 
 
-def searched_contender(job: FitJob, searched: Searched) -> Contender:
+def searched_contender(job: FitJob, run: RunDirectory, searched: Searched) -> Contender:
     """The search as a contender: its argmax, or the best-scoring sample of its gates."""
     rng_seed = job.settings.seed
 
@@ -33,7 +34,7 @@ def searched_contender(job: FitJob, searched: Searched) -> Contender:
         rng = rng_for(rng_seed, "candidates", "searched")
         return learned_candidates(searched.gates, constraint, job.settings.candidates, rng)
 
-    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
+    evaluator = _on_shared_weights(job, run, searched.supernet, "search")
     prefer = partial(_prefer_learned, searched.gates)
     return Contender("searched", "Proxyless-G", propose, evaluator, prefer, searched.supernet)
 
@@ -59,7 +60,7 @@ def baseline_contenders(
     """The baselines that the settings ask for; the full ones train a second supernet here."""
     if job.settings.baselines == "none":
         return []
-    evaluator = SharedWeights(searched.supernet, job.data, job.device, job.settings.score_images)
+    evaluator = _on_shared_weights(job, run, searched.supernet, "search")
     propose = partial(fixed_candidates, job.space)
     fixed = Contender(
         "fixed", "the best fixed network", propose, evaluator, partial(best_scoring, BIASED), searched.supernet
@@ -69,9 +70,9 @@ def baseline_contenders(
         _random(job, "random", "random search on the same weights", evaluator, searched.supernet, BIASED),
     ]
     if job.settings.baselines == "full":
-        with accounted(run, "baseline/random-uniform-supernet"):
+        with accounted(run, "baseline/random-uniform-supernet", progress):
             supernet = uniform_supernet(job, run, model.terms(job.space), limits, progress)
-        uniform = SharedWeights(supernet, job.data, job.device, job.settings.score_images)
+        uniform = _on_shared_weights(job, run, supernet, "uniform")
         label = "random search on a uniformly trained supernet"
         contender = _random(job, "random-uniform-supernet", label, uniform, supernet, "on uniform paths")
         contenders.append(replace(contender, supernet_name="uniform"))
@@ -80,7 +81,12 @@ def baseline_contenders(
     return contenders
 
 
-def _random(job: FitJob, role: str, label: str, evaluator: SharedWeights, supernet: PathSupernet, on: str) -> Contender:
+def _on_shared_weights(job: FitJob, run: RunDirectory, supernet: PathSupernet, name: str) -> Evaluator:
+    evaluator = SharedWeights(supernet, job.data, job.device, job.settings.score_images)
+    return Remembered(evaluator, run.store, f"shared-weights/{name}")
+
+
+def _random(job: FitJob, role: str, label: str, evaluator: Evaluator, supernet: PathSupernet, on: str) -> Contender:
     def propose(constraint: Constraint) -> list[Architecture]:
         rng = rng_for(job.settings.seed, "candidates", role)
         return random_candidates(job.space, constraint, job.settings.candidates, rng)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.directory import RunDirectory
 from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import Trained, recalibrate, train
+from hwnas.training.loop import Setback
+from hwnas.training.state import LoopState
 from hwnas.workflows.choosing import Chosen
 from hwnas.workflows.files import write_network_files
 from hwnas.workflows.job import FitJob
@@ -43,6 +45,7 @@ class Delivery:
         scratch: quality on the search split after training from scratch.
         inherited: the same from the supernet's weights; None where there were none to inherit.
         directory: where its files lie.
+        setbacks: of its trainings.
     """
 
     chosen: Chosen
@@ -51,6 +54,7 @@ class Delivery:
     scratch: Quality
     inherited: Quality | None
     directory: Path
+    setbacks: tuple[Setback, ...] = ()
 
     @property
     def quality(self) -> Quality:
@@ -87,7 +91,8 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     check_parity(network, model, job.data, job.device, job.target.name)
     directory = run.path if role == "searched" else run.path / "baselines" / role
     write_network_files(directory, job.space.decode(arch), arrays, model, arch)
-    return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory)
+    return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory,
+                    tuple(setback for done in trained.values() for setback in done.setbacks))  # fmt: skip
 
 
 def preprocessing(data: ImageData) -> dict[str, Any]:
@@ -110,12 +115,22 @@ def predictions(job: FitJob, model: bytes, images: np.ndarray) -> np.ndarray:
 def _trained(
     network: nn.Module, way: str, chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress
 ) -> Trained:
+    """Trains; of a training that has ended only the network is kept, a sixth of what its checkpoints take."""
     # Named by what is trained, not by who chose it: whoever chooses the same architecture gets the same training.
-    purpose = f"train/{chosen.trial.architecture.id}/{way}"
-    return train(
-        network, job.data, job.settings.recipe, steps=job.settings.train_steps, seed=job.settings.seed,
-        purpose=purpose, device=job.device, checkpoints=run.checkpoints(purpose), progress=progress,
-    )  # fmt: skip
+    name = f"{chosen.trial.architecture.id}/{way}"
+    finished, going = run.checkpoints(f"trained/{name}", keep=1), run.checkpoints(f"train/{name}")
+    saved = LoopState({"network": job.device.place(network)}).restore(finished)
+    if saved is None:
+        done = train(
+            network, job.data, job.settings.recipe, steps=job.settings.train_steps, seed=job.settings.seed,
+            purpose=f"train/{name}", device=job.device, checkpoints=going, progress=progress,
+        )  # fmt: skip
+        setbacks = [asdict(setback) for setback in done.setbacks]
+        LoopState({"network": done.network}).save(finished, job.settings.train_steps, {"setbacks": setbacks})
+    else:
+        done = Trained(network.eval(), tuple(Setback(**row) for row in saved.state["setbacks"]))
+    going.clear()
+    return done
 
 
 def check_parity(network: nn.Module, model: bytes, data: ImageData, device: TrainingDevice, target: str) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.counting import count
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, said_of
 from hwnas.core.network import NetworkSpec
+from hwnas.hardware.latency_model import FORMAT as MODEL_FORMAT
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.runs.directory import LATENCY
-from hwnas.runs.files import read_json
+from hwnas.runs.stored import read_stored
 from hwnas.workflows.blocks import blocks
 
 FORMAT = "hwnas-description@1"
@@ -79,9 +80,12 @@ def read_latency_model(path: Path) -> LatencyModel:
 
     Raises:
         InputError: no such file.
-        FileFormatError: it is no latency model.
+        FileFormatError: it is no latency model, or damaged.
+        RunError: from a newer hwnas.
     """
-    return LatencyModel.from_json(read_json(path))
+    data = read_stored(path, MODEL_FORMAT)[0]
+    with said_of(path):
+        return LatencyModel.from_json(data)
 
 
 def nearby_latency_model(directory: Path) -> LatencyModel | None:

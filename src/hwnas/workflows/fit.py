@@ -21,9 +21,11 @@ from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.choosing import Contender, choose, learned, round_row
 from hwnas.workflows.contenders import baseline_contenders, searched_contender
 from hwnas.workflows.delivery import Delivery, deliver
+from hwnas.workflows.disk import check_disk, fit_need
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits, settle_limits
 from hwnas.workflows.measuring import measured, profiled
+from hwnas.workflows.plan import fit_plan, title
 from hwnas.workflows.result import Outcome, result_json
 
 SHIPPED = "shipped file"  # what the final measurements are stored under
@@ -71,10 +73,15 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
     if (run.path / RESULT).exists():
         progress.say(f"{run.path} has finished already; --fresh would start over")
         return _fit_result(job, run, RunDirectory.read(run.path).result())
+    progress.plan(title(job, str(run.path)), fit_plan(job))
+    check_disk(fit_need(job), run, progress)
     model, limits, searched = search_phase(job, run, progress)
-    contenders = [searched_contender(job, searched), *baseline_contenders(job, run, searched, limits, model, progress)]
+    contenders = [
+        searched_contender(job, run, searched),
+        *baseline_contenders(job, run, searched, limits, model, progress),
+    ]
     deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
-    with accounted(run, "report"):
+    with accounted(run, "report", progress):
         outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
         result = result_json(outcome)
     return _fit_result(job, run, _finish(run, result))
@@ -86,10 +93,11 @@ def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> tuple[La
     Raises:
         BudgetError: no network of the space is inside the budget; nothing was trained.
     """
-    with accounted(run, "latency model"):
+    with accounted(run, "latency model", progress):
         model = profiled(job, run, progress)
         limits = settle_limits(job, run, model.terms(job.space), progress)
-    with accounted(run, "search"):
+    progress.found("budget", {"limit_ms": limits.budget_ms, "fastest_ms": limits.fastest_ms})
+    with accounted(run, "search", progress):
         searched = search(
             job.space, job.data, model.terms(job.space), limits.planned_ms, job.settings.search,
             seed=job.settings.seed, device=job.device, checkpoints=run.checkpoints("search"), progress=progress,
@@ -110,24 +118,26 @@ def _close_loop(
         for contender in contenders:
             if contender.role in kept and kept[contender.role][1].inside(limits.budget_ms):
                 continue
-            with accounted(run, f"choose/{contender.role}/{turn}"):
+            with accounted(run, f"choose/{contender.role}/{turn}", progress):
                 chosen = choose(contender, job, run, model, limits, rejected, progress)
             if chosen is None:
                 progress.say(f"{contender.label}: nothing inside the budget, so it is left out")
                 continue
             model = chosen.model
             rounds += chosen.rounds
-            with accounted(run, f"train/{contender.role}/{turn}"):
+            with accounted(run, f"train/{contender.role}/{turn}", progress):
                 deliveries[contender.role] = deliver(chosen, job, run, progress)
+            progress.found(contender.label, {"accuracy": deliveries[contender.role].quality.accuracy})
         if not deliveries:
             break
         files = {role: delivery.model for role, delivery in deliveries.items()}
-        with accounted(run, f"measure/{turn}"):
+        with accounted(run, f"measure/{turn}", progress):
             found = measured(job, run, files, SHIPPED, progress)
         for role, delivery in deliveries.items():
             trial = delivery.chosen.trial
             rounds.append({**round_row(trial, found[role], limits, SHIPPED), "role": role})
             kept[role] = (delivery, found[role])
+            progress.found(delivery.chosen.contender.label, {"measured_ms": found[role].median_ms})
             if not found[role].inside(limits.budget_ms):
                 rejected |= {trial.architecture}
                 model = learned(model, job, trial.architecture, found[role])
@@ -154,7 +164,7 @@ def _fit_result(job: FitJob, run: RunDirectory, result: dict[str, Any]) -> FitRe
     """The typed form of a finished run's result.json; the samples of its measurement are in the store."""
     searched = result["network"]
     arch = job.space.choices.canonical(Architecture.from_json(searched["architecture"]))
-    stored = run.store.measurement(job.target.key.id, searched["latency"]["file_sha256"], SHIPPED)
+    stored = run.store.measurement(result["target"]["id"], searched["latency"]["file_sha256"], SHIPPED)
     return FitResult(
         inside_budget=result["status"] == "inside-budget",
         architecture=arch,

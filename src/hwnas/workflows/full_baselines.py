@@ -17,6 +17,7 @@ from hwnas.strategies.proxyless_g import ProxylessGSettings, search
 from hwnas.workflows.choosing import Contender, best_scoring
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.remembered import Remembered
 
 ARCHITECTURE_STEP_COST = 0.75  # of a weight step; benchmarks/supernet_steps.py measures it
 SHARE_OF_A_TRAINING = 4  # a network trained alone gets a quarter of the final training's steps
@@ -38,10 +39,15 @@ def uniform_supernet(
     ).supernet  # fmt: skip
 
 
+def trained_alone(job: FitJob) -> tuple[int, int]:
+    """(networks, steps of each) that the compute of a search pays for."""
+    steps = max(1, job.settings.train_steps // SHARE_OF_A_TRAINING)
+    return max(1, equal_steps(job.settings.search) // steps), steps
+
+
 def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> Contender:
     """Random search with networks trained alone: as many as the search's compute pays for."""
-    steps = max(1, job.settings.train_steps // SHARE_OF_A_TRAINING)
-    networks = max(1, equal_steps(job.settings.search) // steps)
+    networks, steps = trained_alone(job)
 
     def propose(constraint: Constraint) -> list[Architecture]:
         return random_candidates(job.space, constraint, networks, rng_for(job.settings.seed, "candidates", "alone"))
@@ -50,6 +56,9 @@ def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> 
         job.space, job.data, job.settings.recipe, steps=steps, seed=job.settings.seed, device=job.device,
         checkpoints=run.checkpoints, progress=progress,
     )  # fmt: skip
+    remembered = Remembered(
+        evaluator, run.store, "trained-alone", kept=lambda arch: run.checkpoints(f"alone/{arch.id}").clear()
+    )
     on = f"after {steps} training steps of its own"
     label = f"random search over {networks} networks trained alone"
-    return Contender("random-standalone", label, propose, evaluator, partial(best_scoring, on), None)
+    return Contender("random-standalone", label, propose, remembered, partial(best_scoring, on), None)

@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import final
 
 from hwnas.core.protocols import Progress
 from hwnas.hardware.latency_model import LatencyModel
+from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.profiling import profile
+from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, read_session
+from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure
 from hwnas.runs.directory import LATENCY, RunDirectory
-from hwnas.runs.files import write_json
+from hwnas.runs.files import write_sealed_json
+from hwnas.runs.store import RunStore
 from hwnas.workflows.job import FitJob
+
+
+@final
+@dataclass(frozen=True)
+class RememberingTimer:
+    """A Timer that commits every session when it is taken: a measuring that was cut off goes on with the next one.
+
+    Args:
+        timer: runs those that the store does not hold.
+        store: of the run.
+        purpose: a session for another purpose is taken anew.
+    """
+
+    timer: Timer
+    store: RunStore
+    purpose: str
+
+    def time_session(self, target: Target, models: Mapping[str, ModelFile], plan: Plan) -> Session:
+        """Times every model in every round, or reads what was timed with the very same files and plan."""
+        files = [[name, model.sha256, list(model.input_shape)] for name, model in models.items()]
+        asked = hashlib.sha256(json.dumps([files, asdict(plan)]).encode()).hexdigest()
+        purpose = f"session of {self.purpose}"
+        stored = self.store.measurement(target.key.id, asked, purpose)
+        if stored is None:
+            session = self.timer.time_session(target, models, plan)
+            self.store.add_measurement(target.key.id, asked, purpose, session.to_json())
+            return session
+        return read_session(stored, tuple(models), target)
 
 
 def measured(
@@ -36,8 +71,8 @@ def measured(
     }
     if missing:
         fresh = measure(
-            job.target, missing, job.store, sessions=job.settings.sessions, seed=job.settings.seed, timer=job.timer,
-            progress=progress,
+            job.target, missing, job.store, sessions=job.settings.sessions, seed=job.settings.seed,
+            timer=_timer(job, run, purpose), progress=progress,
         )  # fmt: skip
         for name, measurement in fresh.items():
             run.store.add_measurement(target_id, digests[name], purpose, measurement.to_json())
@@ -52,11 +87,15 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
     if stored is None:
         model = profile(
             job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
-            held_out=job.settings.held_out, timer=job.timer, progress=progress,
+            held_out=job.settings.held_out, timer=_timer(job, run, "latency-model"), progress=progress,
         )  # fmt: skip
         run.store.add_measurement(target_id, name, "latency-model", model.to_json())
     else:
         model = LatencyModel.from_json(stored)
     (run.path / LATENCY).mkdir(exist_ok=True)
-    write_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
+    write_sealed_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
     return model
+
+
+def _timer(job: FitJob, run: RunDirectory, purpose: str) -> Timer:
+    return RememberingTimer(job.timer or WorkerTimer(), run.store, purpose)

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hwnas.core.errors import InputError
+from hwnas.core.protocols import Progress, Silence
 from hwnas.report.html import render_report, render_summary
 from hwnas.runs.files import write_atomically
-from hwnas.runs.stored import read_run
-from hwnas.workflows.several import REPORT, findings, is_summary, read_summary, results_of
+from hwnas.workflows.several import REPORT, findings, is_summary, read_summary, runs_of
 
 
-def report_runs(runs: Sequence[Path], out: Path | None) -> Path:
+def report_runs(runs: Sequence[Path], out: Path | None, progress: Progress | None = None) -> Path:
     """The report of one run, or several side by side.
 
     Args:
         runs: run directories, or directories that hold several fits.
         out: the file; None for report.html in the one directory that is given.
+        progress: told what is damaged in a run and left out.
 
     Returns:
         The file.
@@ -31,13 +32,15 @@ def report_runs(runs: Sequence[Path], out: Path | None) -> Path:
     if len(runs) > 1 and out is None:
         raise InputError("several runs go into one file: name it with --out FILE")
     page_path = out or runs[0] / REPORT
+    stored = [one for run in runs for one in runs_of(run)]
+    results = [one.result() for one in stored]
+    for problem in (problem for one in stored for problem in one.problems()):
+        (progress or Silence()).say(problem)
     if len(runs) > 1:
-        page = render_summary([result for run in runs for result in results_of(run)], title=page_path.stem)
+        page = render_summary(results, title=page_path.stem)
     elif is_summary(runs[0]):
-        said = findings(read_summary(runs[0]))
-        page = render_summary(results_of(runs[0]), title=runs[0].resolve().name, findings=said)
+        page = render_summary(results, title=runs[0].resolve().name, findings=findings(read_summary(runs[0])))
     else:
-        stored = read_run(runs[0])
-        page = render_report(stored.result(), stored.metrics(), title=runs[0].resolve().name)
+        page = render_report(results[0], stored[0].metrics(), title=runs[0].resolve().name)
     write_atomically(page_path, page.encode())
     return page_path

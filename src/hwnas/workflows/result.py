@@ -13,13 +13,15 @@ from hwnas.data.images import ImageData
 from hwnas.data.stream import evaluation_batches
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
+from hwnas.runs.canonical import canonical_sha256
 from hwnas.runs.directory import RunDirectory
-from hwnas.runs.stored import RESULT_FORMAT
+from hwnas.runs.stored import RESULT_FORMAT, file_digests
 from hwnas.strategies.proxyless_g import Searched
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import Delivery, predictions, preprocessing
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.remembered import failures
 from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
 
 
@@ -57,7 +59,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         for delivery, measurement, right in zip(outcome.deliveries, outcome.measurements, correct, strict=True)
     ]
     inside = outcome.measurements[0].inside(limits.budget_ms)
-    return {
+    result = {
         "format": RESULT_FORMAT,
         "status": "inside-budget" if inside else "over-budget",
         "command": job.command,
@@ -92,7 +94,11 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
             for row in outcome.run.store.stages()
         ],
         "environment": outcome.run.environment,
+        "files": file_digests(outcome.run.path),
+        "setbacks": _setbacks(outcome),
+        "failed_candidates": failures(outcome.run.store),
     }
+    return {**result, "repeat": {"canonical_sha256": canonical_sha256(result, outcome.run)}}
 
 
 def _correct_on_test(job: FitJob, model: bytes) -> list[bool]:
@@ -131,6 +137,12 @@ def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: l
         "macs": counts.macs,
         "peak_activation_bytes": counts.peak_activation_bytes,
     }
+
+
+def _setbacks(outcome: Outcome) -> list[dict[str, Any]]:
+    """Each once: contenders that chose the same architecture share its trainings."""
+    found = [*outcome.searched.setbacks, *(row for delivery in outcome.deliveries for row in delivery.setbacks)]
+    return [asdict(setback) for setback in dict.fromkeys(found)]
 
 
 def data_facts(data: ImageData) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.choosing import choose
 from hwnas.workflows.contenders import searched_contender
+from hwnas.workflows.disk import check_disk, search_need
 from hwnas.workflows.files import ARCHITECTURE, NETWORK
 from hwnas.workflows.fit import search_phase
 from hwnas.workflows.job import FitJob
+from hwnas.workflows.plan import search_plan, title
 
 FORMAT = "hwnas-search@1"
 
@@ -58,9 +60,11 @@ def search_only(job: FitJob, run: RunDirectory, shown: Progress) -> SearchResult
         BudgetError: no network of the space is inside the budget, or none that was found meets every limit.
     """
     progress = RunProgress(shown, run)
+    progress.plan(title(job, str(run.path)), search_plan(job))
+    check_disk(search_need(job), run, progress)
     model, limits, searched = search_phase(job, run, progress)
-    with accounted(run, "choose/searched/0"):
-        contender = searched_contender(job, searched)
+    with accounted(run, "choose/searched/0", progress):
+        contender = searched_contender(job, run, searched)
         chosen = choose(contender, job, run, model, limits, frozenset(), progress)
     if chosen is None:
         raise BudgetError(

@@ -10,12 +10,12 @@ from typing import Any
 
 from hwnas.core.errors import InputError, RunError
 from hwnas.report.html import render_summary
-from hwnas.runs.files import plain_json, read_json, write_atomically, write_error, write_json
+from hwnas.runs.files import plain_json, write_atomically, write_error, write_sealed_json
 from hwnas.runs.provenance import environment
-from hwnas.runs.stored import CONFIG, RESULT, check_format, read_run
+from hwnas.runs.stored import CONFIG, RESULT, StoredRun, read_run, read_stored
 from hwnas.workflows.statistics import mean_interval
 
-FORMAT = "hwnas-summary@1"
+FORMAT = "hwnas-summary@2"
 REPORT = "report.html"
 
 
@@ -106,7 +106,7 @@ def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
         raise write_error(out, reason) from reason
-    write_json(out / RESULT, result)
+    write_sealed_json(out / RESULT, result)
     results = [fit.result for fit in fits if fit.result is not None]
     page = render_summary(results, title=out.name, findings=findings(result))
     write_atomically(out / REPORT, page.encode())
@@ -127,35 +127,30 @@ def read_summary(path: Path) -> dict[str, Any]:
 
     Raises:
         InputError: no such file.
-        FileFormatError: it is no summary.
+        FileFormatError: it is no summary, or damaged.
         RunError: from a newer hwnas.
     """
-    summary = read_json(path / RESULT)
-    check_format(path / RESULT, summary, FORMAT)
-    return dict(summary)
+    return read_stored(path / RESULT, FORMAT)[0]
 
 
 def is_summary(path: Path) -> bool:
-    """Whether a directory holds several fits and their summary."""
-    if not (path / RESULT).is_file() or (path / CONFIG).exists():
-        return False
-    data = read_json(path / RESULT)
-    return isinstance(data, dict) and str(data.get("format")).partition("@")[0] == FORMAT.partition("@")[0]
+    """Whether a directory holds several fits and their summary: a result, but no settings of its own."""
+    return (path / RESULT).is_file() and not (path / CONFIG).exists()
 
 
-def results_of(path: Path) -> list[dict[str, Any]]:
-    """The result of a run, or those of every finished fit in a directory of several.
+def runs_of(path: Path) -> list[StoredRun]:
+    """The run in a directory, or every finished fit in a directory of several.
 
     Raises:
         InputError: neither.
-        RunError: the run has not finished.
+        RunError: none of the fits has finished.
     """
     if not is_summary(path):
-        return [read_run(path).result()]
+        return [read_run(path)]
     found = [path / str(row["directory"]) for row in read_summary(path)["runs"] if row["error"] is None]
     if not found:
         raise RunError(f"none of the fits in {path} has a result")
-    return [read_run(directory).result() for directory in found]
+    return [read_run(directory) for directory in found]
 
 
 def _row(fit: OneFit) -> dict[str, Any]:

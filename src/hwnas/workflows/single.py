@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,18 @@ from hwnas.evaluation.standalone import Score, score
 from hwnas.formats.onnx_file import to_onnx
 from hwnas.hardware.layers import network_id
 from hwnas.nn.build import arrays_of, build, initialise
+from hwnas.runs.canonical import canonical_sha256
 from hwnas.runs.directory import RunDirectory
-from hwnas.runs.stored import RESULT_FORMAT
+from hwnas.runs.stored import RESULT, RESULT_FORMAT, file_digests
 from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import train
 from hwnas.training.recipe import Recipe
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import check_parity, preprocessing
+from hwnas.workflows.disk import check_disk, train_need
 from hwnas.workflows.files import write_network_files
+from hwnas.workflows.plan import train_plan
 from hwnas.workflows.result import data_facts
 from hwnas.workflows.statistics import wilson_interval
 
@@ -92,7 +95,7 @@ def check_classes(network: NetworkSpec, data: ImageData) -> None:
 
 
 def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResult:
-    """Trains a network, writes its files and scores it; a training that was cut off goes on.
+    """Trains a network, writes its files and scores it; a training that was cut off goes on, a finished one is read.
 
     Args:
         job: everything it works on.
@@ -105,9 +108,14 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
     """
     check_classes(job.network, job.data)
     progress = RunProgress(shown, run)
+    if (run.path / RESULT).exists():
+        progress.say(f"{run.path} has finished already; --fresh would start over")
+        return _train_result(run, RunDirectory.read(run.path).result())
+    progress.plan(str(run.path), train_plan(job.steps))
+    check_disk(train_need(job.network, job.recipe, job.steps), run, progress)
     network = build(job.network)
     initialise(network, seed_for(job.seed, "initial weights", network_id(job.network)))
-    with accounted(run, "train"):
+    with accounted(run, "train", progress):
         done = train(
             network, job.data, job.recipe, steps=job.steps, seed=job.seed, purpose="train", device=job.device,
             checkpoints=run.checkpoints("train"), progress=progress,
@@ -120,7 +128,14 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
     found = {name: score(trained, job.data, split, job.device)
              for name, split in (("search", job.data.search), ("test", job.data.test))}  # fmt: skip
     result = _result(job, run, found)
+    result["setbacks"] = [asdict(setback) for setback in done.setbacks]
+    result["repeat"] = {"canonical_sha256": canonical_sha256(result, run)}
     run.finish(result)
+    return _train_result(run, result)
+
+
+def _train_result(run: RunDirectory, result: dict[str, Any]) -> TrainResult:
+    """The typed form of a finished training's result.json."""
     test = result["network"]["accuracy"]
     return TrainResult(test["search"], test["test"], tuple(test["interval"]), run.path, result)
 
@@ -156,4 +171,5 @@ def _result(job: TrainJob, run: RunDirectory, found: dict[str, Score]) -> dict[s
             for row in run.store.stages()
         ],
         "environment": run.environment,
+        "files": file_digests(run.path),
     }  # fmt: skip

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from hwnas.cli import Stopped, _resuming, run
+from hwnas.cli import Stopped, _resuming, run, signals
 from hwnas.cli import app as app_module
-from hwnas.cli import signals
 from hwnas.cli.signals import ending
 from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputError, TargetUnavailable
 from hwnas.runs.stop import Stop

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from hwnas.cli.options import given, image_shape, listed
-from hwnas.cli.terminal import TerminalProgress, complain, print_json, show_table
+from hwnas.cli.progress import TerminalProgress
+from hwnas.cli.terminal import complain, print_json, printable, show_result, show_table
 from hwnas.config import FitConfig
 from hwnas.core.errors import InputError
 
@@ -67,9 +70,44 @@ def test_progress_and_errors_go_to_stderr_and_json_to_stdout(capsys: pytest.Capt
         "[1/2] a sentence that is longer than eighty columns, and must come out of a pipe in one piece",
         "error: [no markup] here",
     ]
-    with TerminalProgress(quiet=True) as progress:
-        progress.stage("search", 100)
-        progress.say("nothing")
-    assert capsys.readouterr().err == ""
     with pytest.raises(ValueError, match="nan"):
         print_json({"a": float("nan")})
+
+
+def test_what_a_terminal_would_obey_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable("\x1b[2J\r\n\t\x00\x9b\u202e\u2028\ud800") == "\\x1b[2J\\r\\n\\t\\x00\\x9b\\u202e\\u2028\\ud800"
+    assert printable("ünïcode 漢字 😀 a\\b [bold]") == "ünïcode 漢字 😀 a\\b [bold]"
+    complain("no file 'a\x1b[31m\nb'")
+    show_table(None, [("\x1b]0;title\x07", "[red]")])
+    out, err = capsys.readouterr()
+    assert (out, err) == ("\\x1b]0;title\\x07  [red]\n", "error: no file 'a\\x1b[31m\\nb'\n")
+
+
+RESULT = {
+    "network": {"label": "Proxyless-G", "role": "searched", "accuracy": {"test": 0.98, "interval": [0.97, 0.99]},
+                "latency": {"median_ms": 0.29, "interval_ms": [0.28, 0.3]}, "params": 1000, "macs": 2000},
+    "budget": {"latency_ms": 0.31},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_result_fits_its_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    show_result(RESULT, "runs/mine", console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= width
+    said = "\n".join(lines)
+    for part in ("98.0 %", "97.0–99.0", "0.290", "0.280–0.300", "1.00 k", "Next\n  runs/mine/report.html"):
+        assert part in said
+
+
+def test_a_result_in_a_pipe_is_plain_lines_in_any_encoding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_result(RESULT, "runs/mine")
+    assert capsys.readouterr().out.startswith("✓ 98.0 % test accuracy, 0.290 ms")
+    file = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", file)
+    show_result(RESULT, "runs/mine")
+    file.flush()
+    assert file.buffer.getvalue().startswith(b"\\u2713 98.0 % test accuracy")  # type: ignore[attr-defined]

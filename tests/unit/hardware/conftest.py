@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from known_latencies import FakeTimer, known_ms
 
+from hwnas.core.protocols import Silence
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, TargetKey
 from hwnas.spaces.proxyless import ProxylessSpace, proxyless_space
 
 
-class Listener:
+class Listener(Silence):
     """Keeps what a job says."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def stage(self, name: str, total: int) -> None:
-        pass
-
-    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
-        pass
-
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def record(self, line: Mapping[str, object]) -> None:
-        pass
 
 
 @pytest.fixture(scope="session")

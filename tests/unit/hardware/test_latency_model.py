@@ -188,7 +188,7 @@ def test_damaged_models_raise_only_our_errors(model):
     for case in cases:
         with pytest.raises(HwnasError):
             LatencyModel.from_json(case)
-    with pytest.raises(FileFormatError, match="hwnas-latency-model@1"):
+    with pytest.raises(FileFormatError, match="hwnas-latency-model@2"):
         LatencyModel.from_json({**whole, "format": "hwnas-latency-model@9"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ def shown(result: dict[str, Any], width: int = 140, **options: Any) -> str:
 
 
 def test_the_table_says_what_the_page_says(result):
+    result["comparison"] = result["comparison"][:1]
     lines = result_lines(result, directory="runs/digits")
     assert lines[0] == (
         "✓ 98.1 % test accuracy, 0.290 ms on ONNX Runtime f32 on this AMD EPYC, inside the budget of 0.312 ms "
@@ -25,17 +27,48 @@ def test_the_table_says_what_the_page_says(result):
     rows = {line.split("  ")[0]: line.split() for line in lines[3:8]}
     assert rows["searched"][1:] == ["98.1", "%", "97.3–98.8", "0.290", "0.285–0.296", "yes", "125", "k", "7.90", "M"]
     assert "no" in rows["best of 64 random, uniform supernet"] and "yes" in rows["random architecture"]
-    assert "Next, in runs/digits" in lines
-    assert any("model.onnx" in line for line in lines) and any("report.html" in line for line in lines)
+    steps = lines[lines.index("Next") + 1 :: 2]
+    assert steps == [
+        "  runs/digits/report.html",
+        "  runs/digits/model.onnx",
+        "  hwnas measure runs/digits --budget 0.3124ms",
+    ]
 
 
 def test_a_miss_names_a_budget_that_would_do(result):
     result["network"]["latency"] |= {"median_ms": 0.3089, "interval_ms": [0.3036, 0.31441]}
     lines = result_lines(result)
     assert lines[0].startswith("✗ ") and "too close to the budget" in lines[0]
-    assert "  a budget of 0.315ms would have been kept by this network" in lines
+    assert lines[lines.index("Next") + 1] == "  hwnas fit … --budget 0.315ms --out ANOTHER"
     result["network"]["latency"]["interval_ms"] = [0.31, 0.315]
-    assert "  a budget of 0.315ms would have been kept by this network" in result_lines(result)
+    assert "  hwnas fit … --budget 0.315ms --out ANOTHER" in result_lines(result)
+
+
+def test_what_to_do_next_goes_by_how_it_went(result):
+    assert "  hwnas fit … --effort long --seeds 3 --out ANOTHER" in result_lines(result)
+    result["comparison"] = result["comparison"][:1]
+    assert not any("--effort long" in line for line in result_lines(result))
+    result["setbacks"] = [{"stage": "search", "step": 7, "loss": "nan", "back_to": 0}]
+    result["failed_candidates"] = [{"architecture_id": "a", "source": "random", "reason": "oom"}] * 2
+    assert "  1 setback in training and 2 candidates that failed" in result_lines(result)
+    result["repeat"] = {"canonical_sha256": "ab" * 32}
+    lines = result_lines(result, directory="my runs/a")
+    assert lines[-2] == "  hwnas fit … --measurements 'my runs/a' --out ANOTHER"
+    assert lines[-1].endswith("sha256 abababababababab…")
+    assert "  hwnas measure 'my runs/a' --budget 0.3124ms" in lines
+
+
+def test_hostile_parts_are_no_next_steps(result):
+    result |= {"setbacks": "x", "failed_candidates": [1], "repeat": ["y"], "comparison": {"interval": "z"}}
+    lines = result_lines(result, directory="runs/a")
+    assert lines[lines.index("Next") + 1] == "  runs/a/report.html"
+
+
+def test_a_narrow_terminal_gets_lines_for_each_network(result):
+    out = shown(result, width=50, narrow=True)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in out.splitlines()) <= 50
+    for line in ("98.1 %", "97.3–98.8", "0.285–0.296", "over the budget", "MobileNetV2-like, k3e6, depth 2", "Next"):
+        assert line in out
 
 
 def test_the_rich_table_has_the_same_rows(result):

@@ -81,6 +81,13 @@ def same(a: Checkpoint | None, b: Checkpoint) -> bool:
     )
 
 
+def flipped(content: bytes, position: int, bit: int) -> bytes:
+    """The content with one bit changed."""
+    changed = bytearray(content)
+    changed[position] ^= 1 << bit
+    return bytes(changed)
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -92,7 +99,7 @@ SCENARIOS: dict[str, Callable[[Path], Any]] = {
     "only-one": lambda path: CheckpointDirectory(path, keep=1).save(checkpoint(20, variant=1)),
     "create": lambda path: RunDirectory.open(path, CONFIG).close(),
     "fresh": lambda path: RunDirectory.open(path, CONFIG, fresh=True).close(),
-    "finish": lambda path: RunDirectory.open(path, CONFIG).finish({"format": "hwnas-result@1", "seed": 1}),
+    "finish": lambda path: RunDirectory.open(path, CONFIG).finish({"format": "hwnas-result@2", "seed": 1}),
 }
 
 

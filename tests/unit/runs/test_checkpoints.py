@@ -18,6 +18,7 @@ from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 from hwnas.core.protocols import Checkpoint, Checkpoints
 from hwnas.runs import checkpoints as module
 from hwnas.runs.checkpoints import CheckpointDirectory
+from hwnas.runs.files import sealed
 
 FILES = ("arrays.safetensors", "state.json", "manifest.json")
 
@@ -177,7 +178,7 @@ def lie(path: Path, **changed: object) -> None:
     """Signs a manifest with other contents, as a file from elsewhere could."""
     facts = json.loads((path / "manifest.json").read_bytes())
     facts.pop("sha256")
-    (path / "manifest.json").write_bytes(module._signed({**facts, **changed}))
+    (path / "manifest.json").write_bytes(sealed({**facts, **changed}, "manifest"))
 
 
 @pytest.mark.parametrize(

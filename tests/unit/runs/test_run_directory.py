@@ -1,9 +1,11 @@
 """A run directory resumes, refuses and starts over, and says which."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from boundaries import CONFIG, checkpoint, failing, kill_everywhere, same
 from hwnas.core.errors import FileFormatError, InputError, RunError
 from hwnas.runs import directory as module
 from hwnas.runs.directory import RunDirectory
+from hwnas.runs.files import read_sealed_json, write_sealed_json
 from hwnas.runs.store import RunStore
 
-RESULT = {"format": "hwnas-result@1", "status": "inside-budget", "seed": 0}
+RESULT = {"format": "hwnas-result@2", "status": "inside-budget", "seed": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +59,9 @@ def test_a_new_run_is_written_and_the_same_command_resumes_it(tmp_path: Path) ->
         run.checkpoints("search").save(checkpoint(10))
         written = everything(path)
     assert {"config.yaml", "env.json", "store.sqlite", "lock.json"} <= set(written)
-    assert written["config.yaml"] == b"seed: 0\nsearch:\n  steps: 100\n"
-    assert json.loads(written["env.json"])["format"] == "hwnas-run@1"
+    settings = b"seed: 0\nsearch:\n  steps: 100\n"
+    assert written["config.yaml"] == settings + b"# sha256: %s\n" % hashlib.sha256(settings).hexdigest().encode()
+    assert json.loads(written["env.json"])["format"] == "hwnas-run@2"
     with RunDirectory.open(path, {"search": {"steps": 100}, "seed": 0}) as run:  # the order of keys says nothing
         assert run.resumed and run.environment_changes == ()
         assert len(run.store.trials()) == 1
@@ -80,7 +84,9 @@ def test_other_settings_are_refused_and_each_is_named(tmp_path: Path) -> None:
 def test_another_environment_is_said(tmp_path: Path, monkeypatch) -> None:
     RunDirectory.open(tmp_path, CONFIG).close()
     monkeypatch.setattr(module, "environment", lambda: {"python": "3.12", "packages": {"numpy": "2.4.6"}})
-    with RunDirectory.open(tmp_path, CONFIG) as run:
+    said: list[str] = []
+    with RunDirectory.open(tmp_path, CONFIG, say=said.append) as run:
+        assert len(said) == 1 and "the last digits may differ" in said[0] and "python: '3.11' -> '3.12'" in said[0]
         assert run.environment_changes == ("python: '3.11' -> '3.12'",)
         assert run.environment["python"] == "3.11"
 
@@ -134,12 +140,12 @@ def test_someone_elses_config_is_not_removed_by_fresh(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_run_of_a_newer_version_is_refused(tmp_path: Path, fresh: bool) -> None:
     used(tmp_path)
-    facts = json.loads((tmp_path / "env.json").read_text())
-    (tmp_path / "env.json").write_text(json.dumps({**facts, "format": "hwnas-run@2"}))
+    facts = read_sealed_json(tmp_path / "env.json")
+    write_sealed_json(tmp_path / "env.json", {**facts, "format": "hwnas-run@3"})
     before = everything(tmp_path)
-    with pytest.raises(RunError, match="hwnas-run@2 from a newer hwnas"):
+    with pytest.raises(RunError, match="hwnas-run@3 from a newer hwnas"):
         RunDirectory.open(tmp_path, CONFIG, fresh=fresh)
-    with pytest.raises(RunError, match="hwnas-run@2 from a newer hwnas"):
+    with pytest.raises(RunError, match="hwnas-run@3 from a newer hwnas"):
         RunDirectory.read(tmp_path)
     assert everything(tmp_path) == before
 
@@ -260,9 +266,51 @@ def test_reading_what_is_no_finished_run_is_a_typed_error(tmp_path: Path) -> Non
             RunDirectory.read(tmp_path).result()
 
 
+def burn(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_what_a_stage_had_used_when_its_loop_last_saved_is_counted_after_a_kill(tmp_path: Path) -> None:
+    template = tmp_path / "run"
+    with RunDirectory.open(template, CONFIG) as run:
+        with run.accounted("latency model"):
+            pass
+        with run.accounted("search"):
+            burn(0.2)
+            run.metrics({"stage": "search", "step": 10})
+            run.checkpoints("search").save(checkpoint(10))
+            shutil.copytree(template, tmp_path / "killed")  # what a kill now would leave
+        run.checkpoints("train").save(checkpoint(10))  # outside every stage: nothing to count
+        whole = {stage.name: stage.spent for stage in run.store.stages()}
+    with RunDirectory.open(tmp_path / "killed", CONFIG) as run:
+        (mark,) = run.store.marks()
+        assert mark.name == "search" and mark.spent.cpu_seconds >= 0.2
+        assert mark.metrics_bytes == (tmp_path / "killed" / "metrics.jsonl").stat().st_size
+        with run.accounted("search"):
+            burn(0.1)
+        with run.accounted("search"):  # replayed: not counted again
+            burn(0.1)
+        found = {stage.name: stage.spent for stage in run.store.stages()}
+    assert found["latency model"] == whole["latency model"]
+    assert found["search"].cpu_seconds >= mark.spent.cpu_seconds + 0.1
+    assert found["search"].wall_seconds >= mark.spent.wall_seconds + 0.1
+
+
+def test_what_a_stage_had_used_when_an_error_ended_it_is_counted(tmp_path: Path) -> None:
+    with RunDirectory.open(tmp_path, CONFIG) as run, pytest.raises(ZeroDivisionError), run.accounted("measure"):
+        burn(0.1)
+        raise ZeroDivisionError
+    with RunDirectory.open(tmp_path, CONFIG) as run:
+        with run.accounted("measure"):
+            burn(0.1)
+        assert run.store.stages()[0].spent.cpu_seconds >= 0.2
+
+
 def test_a_result_says_its_format(tmp_path: Path) -> None:
     with RunDirectory.open(tmp_path, CONFIG) as run:
-        with pytest.raises(FileFormatError, match="hwnas-result@1"):
+        with pytest.raises(FileFormatError, match="hwnas-result@2"):
             run.finish({"status": "inside-budget"})
         assert not (tmp_path / "result.json").exists()
 
@@ -299,7 +347,7 @@ def test_a_fresh_that_is_killed_anywhere_leaves_the_old_run_or_none(tmp_path: Pa
 
 
 def test_a_result_whose_writing_is_killed_anywhere_is_the_old_one_or_the_new(tmp_path: Path) -> None:
-    new = {"format": "hwnas-result@1", "seed": 1}
+    new = {"format": "hwnas-result@2", "seed": 1}
     found = []
     for path in kill_everywhere("finish", used(tmp_path / "template"), tmp_path / "work"):
         result = RunDirectory.read(path).result()

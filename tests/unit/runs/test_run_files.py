@@ -1,20 +1,29 @@
 """Atomic files, JSON that comes back as it went in, and lines that survive a torn end."""
 
 import errno
-import json
 import os
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
-from boundaries import failing
+from boundaries import failing, flipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 from hwnas.runs import files
-from hwnas.runs.files import append_line, plain_json, read_json, read_lines, write_atomically, write_json
+from hwnas.runs.files import (
+    Lines,
+    append_line,
+    plain_json,
+    read_json,
+    read_lines,
+    read_sealed_json,
+    write_atomically,
+    write_json,
+    write_sealed_json,
+)
 from hwnas.runs.settings import changes, read_settings, write_settings
 
 PLAIN = st.recursive(
@@ -153,37 +162,83 @@ def test_files_that_are_missing_too_large_or_no_files_are_refused(tmp_path: Path
         read_json(tmp_path / "pipe.json")
 
 
-def test_lines_come_back_and_a_torn_last_one_is_dropped_and_then_cut_off(tmp_path: Path) -> None:
+def read(path: Path, *, signed: bool = True) -> list[dict[str, object]]:
+    return [line for _, line in read_lines(path, signed=signed).whole]
+
+
+def test_lines_come_back_and_a_torn_last_one_is_named_and_then_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    assert read_lines(path) == []
+    assert read_lines(path) == Lines((), ())
     lines = [{"stage": "search", "step": step, "loss": 1 / (step + 1)} for step in range(5)]
+    starts = []
     for line in lines:
+        starts.append(path.stat().st_size if path.exists() else 0)
         append_line(path, line)
+    assert read_lines(path) == Lines(tuple(zip(starts, lines, strict=True)), ())
     whole = path.read_bytes()
-    last = len(whole) - len(json.dumps(lines[-1])) - 1
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         kept = whole[:length].count(b"\n")
-        assert read_lines(path) == lines[:kept]
-        if length >= last:
+        torn = length not in (0, *starts)
+        assert read(path) == lines[:kept]
+        assert read_lines(path).problems == ((f"{path}, line {kept + 1} is cut off and left out",) if torn else ())
+        if length >= starts[-1]:
             append_line(path, {"after": length})
-            assert read_lines(path) == [*lines[:kept], {"after": length}]
+            assert read_lines(path).problems == () and read(path) == [*lines[:kept], {"after": length}]
 
 
-def test_a_damaged_line_within_is_named(tmp_path: Path) -> None:
+def test_every_flipped_bit_of_a_line_leaves_out_that_line_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"a": 1}\n{"a": \n{"a": 3}\n')
-    with pytest.raises(FileFormatError, match="metrics.jsonl, line 2,"):
-        read_lines(path)
-    path.write_bytes(b'{"a": 1}\n[3]\n')
-    with pytest.raises(FileFormatError, match="line 2: expected an object, not list"):
-        read_lines(path)
+    lines = [{"stage": "search", "step": step, "loss": 0.5, "note": "é J*"} for step in range(3)]
+    for line in lines:
+        append_line(path, line)
+    whole = path.read_bytes()
+    start, end = (whole.index(b"\n") + 1, whole.rindex(b"\n", 0, -1))
+    for position in range(start, end):
+        for bit in range(8):
+            path.write_bytes(flipped(whole, position, bit))
+            assert read(path) == [lines[0], lines[2]]
+            assert read_lines(path).problems[0] == f"{path}, line 2 is damaged and left out"
+    path.write_bytes(flipped(whole, end, 0))  # two lines became one
+    assert read(path) == lines[:1] and read_lines(path).problems == (f"{path}, line 2 is damaged and left out",)
+
+
+def test_lines_without_checksums_are_read_as_they_were_written_before(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": \n[3]\n{"a": 3}\n{"a": 4')
+    assert read(path, signed=False) == [{"a": 1}, {"a": 3}]
+    said = [problem.removeprefix(f"{path}, ") for problem in read_lines(path, signed=False).problems]
+    assert said == [
+        "line 2 is damaged and left out", "line 3 is damaged and left out", "line 5 is cut off and left out",
+    ]  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.dictionaries(st.text(), PLAIN, max_size=3))
+def test_sealed_json_comes_back_equal_and_no_changed_bit_does(tmp_path_factory: pytest.TempPathFactory, data) -> None:
+    path = tmp_path_factory.mktemp("sealed") / "data.json"
+    write_sealed_json(path, data)
+    assert read_sealed_json(path) == data
+    whole = path.read_bytes()
+    changed = [flipped(whole, position, position % 8) for position in range(len(whole))]
+    for content in (*changed, *(whole[:length] for length in range(len(whole))), whole + b"\n", b" " + whole):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="data.json"):
+            read_sealed_json(path)
+
+
+def test_the_name_of_a_checksum_is_refused_as_content(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'sha256' is kept for the checksum"):
+        write_sealed_json(tmp_path / "a.json", {"sha256": 1})
+    with pytest.raises(InputError, match="'sum' is kept for the checksum"):
+        append_line(tmp_path / "metrics.jsonl", {"sum": 1})
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_line_that_json_cannot_hold_is_refused_and_not_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="loss is nan"):
         append_line(tmp_path / "metrics.jsonl", {"loss": float("nan")})
-    assert read_lines(tmp_path / "metrics.jsonl") == []
+    assert read_lines(tmp_path / "metrics.jsonl") == Lines((), ())
 
 
 @settings(max_examples=80, deadline=None)
@@ -196,6 +251,24 @@ def test_settings_come_back_equal_or_are_refused(tmp_path_factory: pytest.TempPa
         assert not path.exists()
     else:
         assert read_settings(path) == config
+
+
+def test_settings_that_were_written_are_sealed_and_a_users_are_not_asked_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    write_settings(path, {"seed": 0, "name": "é"})
+    whole = path.read_bytes()
+    assert read_settings(path, sealed=True) == read_settings(path) == {"seed": 0, "name": "é"}
+    with pytest.raises(FileFormatError, match="its run's format has none"):
+        read_settings(path, sealed=False)
+    changed = [flipped(whole, position, position % 8) for position in range(len(whole))]
+    for content in (*changed, *(whole[:length] for length in range(len(whole))), whole + b"\n"):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="config.yaml is damaged"):
+            read_settings(path, sealed=True)
+    path.write_bytes(whole.replace(b"seed: 0", b"seed: 7"))
+    assert read_settings(path) == {"seed": 7, "name": "é"}
+    path.write_bytes(b"seed: 1\n")
+    assert read_settings(path, sealed=False) == {"seed": 1}
 
 
 def test_settings_that_yaml_would_change_are_refused(tmp_path: Path) -> None:

@@ -135,6 +135,18 @@ def test_an_unsigned_lock_is_refused_without_a_name(tmp_path: Path) -> None:
     RunLock.take(tmp_path / "lock.json").release()
 
 
+@pytest.mark.parametrize(
+    "content", [b"garbage", b"\xff" * 5000, b"[1]", b'{"pid": 1%s}' % (b"0" * 30), b'{"pid": -5}', b'{"pid": "1; x"}']
+)
+def test_a_lock_that_is_held_holds_whatever_became_of_its_text(tmp_path: Path, content: bytes) -> None:
+    with RunDirectory.open(tmp_path, CONFIG):
+        host = b', "host": "%s"}' % socket.gethostname().encode()
+        (tmp_path / "lock.json").write_bytes(content.replace(b"}", host))
+        with pytest.raises(RunError, match=f"{tmp_path} is in use by"):
+            RunDirectory.open(tmp_path, CONFIG)
+    RunDirectory.open(tmp_path, CONFIG).close()
+
+
 def test_a_lock_file_removed_in_between_is_not_taken_for_the_lock(tmp_path: Path, monkeypatch) -> None:
     """Its holder may remove the file after another has opened it: a lock on that nameless file would guard nothing."""
     path = tmp_path / "lock.json"

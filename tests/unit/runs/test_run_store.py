@@ -16,7 +16,8 @@ from boundaries import ENVIRONMENT
 
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 from hwnas.runs.clock import Spent
-from hwnas.runs.store import MeasurementRecord, RunStore, StageRecord, TrialRecord
+from hwnas.runs.measurements import MeasurementRecord
+from hwnas.runs.store import RunStore, StageRecord, TrialRecord
 
 SHA = "ab" * 32
 
@@ -158,9 +159,9 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     RunStore(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = '2'")
+        connection.execute("UPDATE meta SET value = '3'")
     connection.close()
-    with pytest.raises(RunError, match="version 2 and was written by a newer hwnas"):
+    with pytest.raises(RunError, match="version 3 and was written by a newer hwnas"):
         RunStore(path)
 
 

@@ -26,7 +26,6 @@ from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.spaces.proxyless import ProxylessSpace
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace
-from hwnas.strategies import proxyless_g
 from hwnas.strategies.candidates import Constraint, learned_candidates
 from hwnas.strategies.proxyless_g import ProxylessGSettings, Searched, architecture_step, search
 from hwnas.training.device import TrainingDevice

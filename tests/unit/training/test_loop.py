@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Checkpoints, NoCheckpoints, Progress, Silence
+from hwnas.core.seeds import rng_for
+from hwnas.nn.gates import Gates
 from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.runs.stop import Stop
 from hwnas.training.loop import Loop, Setback
@@ -148,3 +151,11 @@ def test_losses_are_recorded_every_twenty_steps_and_at_the_end() -> None:
     told = Told()
     counted(NoCheckpoints(), lambda step, rate: GOOD, steps=45, progress=told)
     assert told.recorded == [{"stage": "count", "step": step, "loss": 1.0} for step in (20, 40, 45)]
+
+
+def test_an_option_that_a_choice_does_not_have_is_no_bad_number() -> None:
+    gates = Gates(ChoiceSpace("two", (Choice("a", ("x", "y", "z")), Choice("b", ("x", "y")))), rng_for(0, "gates"))
+    assert LoopState({"gates": gates}).is_finite()
+    with torch.no_grad():
+        gates.alpha[0, 0] = torch.nan
+    assert not LoopState({"gates": gates}).is_finite()

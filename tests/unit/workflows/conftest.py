@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from known_latencies import FakeTimer
 
 from hwnas.compose import toy_data
 from hwnas.core.cost import Budget
+from hwnas.core.protocols import Silence
 from hwnas.data.images import ImageData, MemorySplit
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, TargetKey
@@ -39,7 +40,7 @@ def few_images() -> ImageData:
     return replace(data, train=first(data.train, 320), search=first(data.search, 100), test=first(data.test, 120))
 
 
-class Course:
+class Course(Silence):
     """A Progress that keeps the order of everything, and tells a test when a stage begins."""
 
     def __init__(self, on_stage: Callable[[str], None] = lambda name: None) -> None:
@@ -47,18 +48,12 @@ class Course:
         self.said: list[str] = []
         self._on_stage = on_stage
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, done: int = 0) -> None:
         self.events.append(name)
         self._on_stage(name)
 
-    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
-        pass
-
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def record(self, line: Mapping[str, object]) -> None:
-        pass
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hwnas.hardware.calibration import Observation
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import network_id
 from hwnas.hardware.model_files import untrained
-from hwnas.runs.files import read_json
+from hwnas.workflows.describing import read_latency_model
 from hwnas.workflows.job import Limits
 
 
@@ -170,7 +170,7 @@ def test_held_out_networks_never_enter_a_fit_of_the_model(make_job, run_fit, fak
     timer, watched = slower_from("search", 1.3, fake_timer, course)
     job = make_job("0.06ms", timer, held_out=20, calibration=5)
     found = run_fit(job, watched)
-    stored = LatencyModel.from_json(read_json(found.run / "latency" / "onnxruntime-f32.json"))
+    stored = read_latency_model(found.run / "latency" / "onnxruntime-f32.json")
     assert len(stored.held_out) == 20
     assert missed and set(missed) & stored.held_out  # one of those that missed was a judge: the test can fail
     seen = {row.network for rows in fitted for row in rows}

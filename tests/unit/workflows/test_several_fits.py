@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,16 @@ import pytest
 from hwnas.core.errors import FileFormatError, InputError, RunError
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.reporting import report_runs
-from hwnas.workflows.several import OneFit, check_free, finished, is_summary, results_of, seeds_verdict, summarise
+from hwnas.workflows.several import (
+    OneFit,
+    check_free,
+    finished,
+    is_summary,
+    read_summary,
+    runs_of,
+    seeds_verdict,
+    summarise,
+)
 
 
 def result(seed: int, accuracy: float, differences: dict[str, float]) -> dict[str, Any]:
@@ -21,7 +29,7 @@ def result(seed: int, accuracy: float, differences: dict[str, float]) -> dict[st
         "latency": {"median_ms": 0.2 + 0.01 * seed, "interval_ms": [0.19, 0.22]},
     }  # fmt: skip
     return {
-        "format": "hwnas-result@1", "status": "inside-budget", "hwnas": "0.1.0", "seed": seed, "network": network,
+        "format": "hwnas-result@2", "status": "inside-budget", "hwnas": "0.1.0", "seed": seed, "network": network,
         "budget": {"text": "40%", "latency_ms": 0.3}, "baselines": [], "data": {"name": "toy"},
         "target": {"name": "onnxruntime-f32"},
         "compute": [{"stage": "search", "cpu_seconds": 2.0, "wall_seconds": 3.0}] * 2,
@@ -50,7 +58,7 @@ def test_the_seeds_of_a_task_speak_together(tmp_path: Path) -> None:
     assert ": more than what varies from seed to seed" in fixed["verdict"]
     assert random["differences"] == [0.01, -0.01] and "not more than" in random["verdict"]
     assert found.result["runs"][0]["cpu_seconds"] == 4.0
-    assert json.loads((tmp_path / "out" / "result.json").read_text()) == found.result
+    assert read_summary(tmp_path / "out") == found.result
     page = (tmp_path / "out" / "report.html").read_text()
     assert "better than the fixed one by 3.00 points on average" in page and "seed 2" in page
 
@@ -89,7 +97,7 @@ def test_a_directory_of_several_stands_for_its_runs(tmp_path: Path) -> None:
             run.finish(fit.result or {})
     summarise(fits, tmp_path / "out", "hwnas fit")
     assert is_summary(tmp_path / "out") and not is_summary(tmp_path / "out" / fits[0].directory)
-    assert [found["seed"] for found in results_of(tmp_path / "out")] == [0, 1]
+    assert [stored.result()["seed"] for stored in runs_of(tmp_path / "out")] == [0, 1]
     before = (tmp_path / "out" / "report.html").read_text()
     (tmp_path / "out" / "report.html").unlink()
     assert report_runs([tmp_path / "out"], None).read_text() == before

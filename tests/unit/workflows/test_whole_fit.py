@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ ENTRY = {
 def test_the_result_says_everything(make_job, run_fit) -> None:
     found = run_fit(make_job("80%"))
     result = found.result
-    assert result["format"] == "hwnas-result@1" and result["status"] == "inside-budget" and found.inside_budget
+    assert result["format"] == "hwnas-result@2" and result["status"] == "inside-budget" and found.inside_budget
     assert {
         "command", "hwnas", "created", "seed", "data", "space", "target", "budget", "network", "baselines",
         "latency_model", "search", "rounds", "comparison", "candidates", "blocks", "compute", "environment",
@@ -58,7 +59,7 @@ def test_the_result_says_everything(make_job, run_fit) -> None:
     assert sum(block["params"] for block in result["blocks"]) == result["network"]["params"]
     assert sum(block["macs"] for block in result["blocks"]) == result["network"]["macs"]
     assert {"latency model", "search", "train/searched/0", "measure/0"} <= {row["stage"] for row in result["compute"]}
-    assert json.loads((found.run / "result.json").read_text()) == json.loads(json.dumps(result))
+    assert RunDirectory.read(found.run).result() == json.loads(json.dumps(result))
     page = (found.run / "report.html").read_text()
     assert "<svg" in page and len(page) < 2_000_000
 
@@ -182,10 +183,11 @@ def trial(option: str, loss: float, ms: float) -> Trial:
     ids=["argmax", "argmax too small", "small argmax is best", "argmax over budget"],
 )  # fmt: skip
 def test_the_argmax_or_the_best_sample_and_why(
-    make_job, gates: Gates, trials: list[Trial], taken: str, reason: str
+    make_job, tmp_path: Path, gates: Gates, trials: list[Trial], taken: str, reason: str
 ) -> None:
     job = make_job("80%")
-    contender = searched_contender(job, Searched(PathSupernet(job.space, seed=0), gates, images_seen=0))
+    with RunDirectory.open(tmp_path / "run", {"seed": 0}) as opened:
+        contender = searched_contender(job, opened, Searched(PathSupernet(job.space, seed=0), gates, images_seen=0))
     chosen, why = contender.prefer(trials, 1.0)
     assert chosen.architecture == ToySpace().uniform_architectures()[taken]
     assert reason in why

@@ -1,0 +1,134 @@
+"""What is checked before a fit, a search or a training begins, so that a refused one is refused at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hwnas import compose
+from hwnas.config import FitConfig, TrainConfig, check_text
+from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.data.sources import check_source
+from hwnas.hardware.engines import canonical_name
+from hwnas.runs.directory import STORE
+from hwnas.runs.files import write_error
+from hwnas.runs.measurements import read_measurements
+from hwnas.runs.store import RunStore
+
+
+def check_names(config: TrainConfig) -> None:
+    """Looks up everything that a config names; loads nothing.
+
+    Raises:
+        InputError: a name is unknown; offers the nearest.
+        TargetUnavailable: the training device is not there.
+    """
+    if isinstance(config, FitConfig):
+        if config.space not in (*compose.SPACES, "auto"):
+            raise UnknownName("space", config.space, [*compose.SPACES, "auto"])
+        canonical_name(config.target)
+    check_source(config.data, others=["toy"])
+    if config.data == "toy" and (config.resolution, config.augmentation) != (None, None):
+        raise InputError("data 'toy' has its own images: leave --resolution and --augmentation out")
+    from hwnas.training.device import training_device
+    from hwnas.training.recipe import check_optimizer
+
+    recipe = compose.open_recipe(config.model_copy(update={"batch_size": 8}))
+    check_optimizer(recipe, training_device(config.train_on))
+
+
+def checked_path(what: str, path: str | Path) -> Path:
+    """A path that can be looked at and kept in our files, whether or not something is there.
+
+    Raises:
+        InputError: its name is too long, or not in UTF-8; says what the path is for.
+    """
+    check_text(what, str(path))
+    try:
+        os.stat(path)
+    except OSError as reason:
+        if reason.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise InputError(f"{what}: {quoted(str(path))} cannot be used: {reason.strerror}") from None
+    return Path(path)
+
+
+def check_number(what: str, number: float | None, least: float, most: float) -> None:
+    """Refuses a number that is out of its range; None is none.
+
+    Raises:
+        InputError: says the range.
+    """
+    if number is not None and not least <= number <= most:  # NaN is in no range
+        raise InputError(f"{what} must be from {least:g} to {most:g}, not {quoted(number)}")
+
+
+@contextmanager
+def place_for(out: Path) -> Iterator[None]:
+    """Makes the directory of a run, or of several, and takes it away again where nothing was begun in it.
+
+    Raises:
+        InputError: the place cannot be written, or its name cannot be kept.
+    """
+    checked_path("--out", out)
+    made = []
+    try:
+        made = [place for place in (out, *out.parents) if not place.exists()]  # the deepest first
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        _remove_empty(made)
+        raise write_error(out, reason) from reason
+    try:
+        yield
+    finally:
+        _remove_empty(made)
+
+
+@contextmanager
+def place_for_file(out: Path | None) -> Iterator[None]:
+    """The same for one file that is going to be written.
+
+    Raises:
+        InputError: the place cannot be written, or a directory is there.
+    """
+    if out is None:
+        yield
+        return
+    if checked_path("--out", out).is_dir():
+        raise InputError(f"--out {out} is a directory: name a file")
+    with place_for(out.parent):
+        yield
+
+
+def _remove_empty(places: list[Path]) -> None:
+    for place in places:
+        with contextlib.suppress(OSError):  # not empty, or never made
+            place.rmdir()
+
+
+@contextmanager
+def replayed(measurements: str | Path | None) -> Iterator[Path | None]:
+    """A checked file of the measurements that are to be replayed, from such a file or from a run directory.
+
+    Raises:
+        InputError: neither, or it cannot be read.
+        RunError: the run's store is damaged, or from a newer version.
+    """
+    if measurements is None:
+        yield None
+        return
+    source = checked_path("--measurements", measurements)
+    with tempfile.TemporaryDirectory() as folder:
+        if source.is_dir():
+            if not (source / STORE).is_file():
+                raise InputError(f"{source} is no run: --measurements takes a run directory or an exported file")
+            exported = Path(folder) / "measurements.json"
+            with RunStore(source / STORE, new=False) as other:
+                other.export_measurements(exported)
+            source = exported
+        read_measurements(source)
+        yield source
