@@ -53,6 +53,36 @@ class StrategyContract:
             assert differences(expected, few_steps(0, resumed)) == [], f"resumed at step {checkpoint.step}"
             assert [saved.step for saved in resumed.saved] == [saved.step for saved in whole.saved]
 
+    def test_a_search_that_is_killed_after_any_step_repeats_one_interval_at_most(self, few_steps: FewSteps) -> None:
+        """What is learned equals the uninterrupted search, and the steps done again are those since the checkpoint."""
+        whole = KeptCheckpoints()
+        expected = few_steps(0, whole)
+        assert whole.asked == [*range(1, whole.asked[-1] + 1)], "a strategy asks whether to save after every step"
+        for step in whole.asked:
+            killed = KeptCheckpoints(dies_at=step)
+            try:
+                few_steps(0, killed)
+            except CutOff:
+                pass
+            resumed = KeptCheckpoints(killed.saved)
+            assert differences(expected, few_steps(0, resumed)) == [], f"killed after step {step}"
+            assert resumed.asked[0] > step - EVERY, f"killed after step {step}, begun again at {resumed.asked[0]}"
+
+    def test_a_search_that_is_asked_to_stop_saves_the_step_it_is_in(self, few_steps: FewSteps) -> None:
+        """No step is lost to a signal, whichever it meets."""
+        whole = KeptCheckpoints()
+        expected = few_steps(0, whole)
+        for step in whole.asked:
+            kept = KeptCheckpoints(stops_at=step)
+            try:
+                few_steps(0, kept)
+            except CutOff:
+                pass
+            assert kept.saved[-1].step == step
+            resumed = KeptCheckpoints(kept.saved)
+            assert differences(expected, few_steps(0, resumed)) == [], f"asked to stop at step {step}"
+            assert resumed.asked[:1] in ([], [step + 1])
+
     def test_a_finished_search_does_nothing_more(self, few_steps: FewSteps) -> None:
         """Resumed at its last checkpoint, a search gives what it gave, and saves nothing."""
         kept = KeptCheckpoints()
@@ -73,14 +103,18 @@ class KeptCheckpoints:
     Args:
         saved: those of an earlier process.
         stop_after: raises CutOff when so many have been saved; None for never.
-        every: a checkpoint is due after so many steps.
+        dies_at: raises CutOff after that step, whether it is saved or not; None for never.
+        stops_at: a checkpoint is due after that step, and raises CutOff when it is saved; None for never.
     """
 
     def __init__(
-        self, saved: list[Checkpoint] | None = None, stop_after: int | None = None, every: int = EVERY
-    ) -> None:
+        self, saved: list[Checkpoint] | None = None, stop_after: int | None = None, *, dies_at: int | None = None,
+        stops_at: int | None = None,
+    ) -> None:  # fmt: skip
         self.saved = list(saved or [])
-        self._every = every
+        self.asked: list[int] = []
+        self._dies_at = dies_at
+        self._stops_at = stops_at
         self._stop_after = stop_after
 
     def latest(self) -> Checkpoint | None:
@@ -88,13 +122,16 @@ class KeptCheckpoints:
         return _copied(self.saved[-1]) if self.saved else None
 
     def due(self, step: int) -> bool:
-        """After every so many steps."""
-        return step % self._every == 0
+        """After every EVERY steps, and when the process is asked to stop."""
+        self.asked.append(step)
+        if step == self._dies_at:
+            raise CutOff
+        return step % EVERY == 0 or step == self._stops_at
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps a copy."""
         self.saved.append(_copied(checkpoint))
-        if len(self.saved) == self._stop_after:
+        if len(self.saved) == self._stop_after or (self._stops_at is not None and checkpoint.step == self._stops_at):
             raise CutOff
 
 
