@@ -11,17 +11,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hwnas.report import answer, charts, course, summary, timing, wording
+from hwnas.report import answer, charts, course, incidents, summary, timing, wording
 from hwnas.report.reading import clean, entries, mapping, number, rows, text
 
 
-def render_report(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], *, title: str | None = None) -> str:
+def render_report(
+    result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], *, title: str | None = None,
+    problems: Sequence[str] = (),
+) -> str:  # fmt: skip
     """The report of one run: HTML that loads nothing and runs nothing.
 
     Args:
         result: the content of result.json; any part may be missing and is then left out. It is not trusted.
         metrics: the lines of metrics.jsonl, in order; may be empty.
         title: of the page; by default the data's name and the target's.
+        problems: what is damaged or missing in the run directory; told at the head of the page.
 
     Returns:
         The page; equal input gives equal text.
@@ -37,6 +41,7 @@ def render_report(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]
     ]
     views = {
         "answer": answer.answer(data, searched),
+        "incidents": incidents.incidents(data, clean(list(problems))),
         "earned": answer.earned(data, found),
         "plots": [chart for chart in plots if chart],
         "prediction": timing.prediction(data, searched),
@@ -52,6 +57,7 @@ def render_report(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]
         contents=_contents(views),
         created=wording.moment(data.get("created")),
         command=text(data.get("command")),
+        canonical=text(mapping(data.get("repeat")).get("canonical_sha256")),
         version=text(data.get("hwnas")),
     )
 

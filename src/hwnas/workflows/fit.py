@@ -155,8 +155,9 @@ def _finish(run: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
     """Writes result.json and the report; returns the result as it reads back."""
     result = plain_json(result, "result.json")
     run.finish(result)
-    metrics = RunDirectory.read(run.path).metrics()
-    write_atomically(run.path / "report.html", render_report(result, metrics, title=run.path.name).encode())
+    stored = RunDirectory.read(run.path)
+    page = render_report(result, stored.metrics(), title=run.path.name, problems=stored.problems())
+    write_atomically(run.path / "report.html", page.encode())
     return result
 
 

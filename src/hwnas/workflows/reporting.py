@@ -34,13 +34,14 @@ def report_runs(runs: Sequence[Path], out: Path | None, progress: Progress | Non
     page_path = out or runs[0] / REPORT
     stored = [one for run in runs for one in runs_of(run)]
     results = [one.result() for one in stored]
-    for problem in (problem for one in stored for problem in one.problems()):
+    problems = [problem for one in stored for problem in one.problems()]
+    for problem in problems:
         (progress or Silence()).say(problem)
     if len(runs) > 1:
         page = render_summary(results, title=page_path.stem)
     elif is_summary(runs[0]):
         page = render_summary(results, title=runs[0].resolve().name, findings=findings(read_summary(runs[0])))
     else:
-        page = render_report(results[0], stored[0].metrics(), title=runs[0].resolve().name)
+        page = render_report(results[0], stored[0].metrics(), title=runs[0].resolve().name, problems=problems)
     write_atomically(page_path, page.encode())
     return page_path

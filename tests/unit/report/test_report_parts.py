@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.report import charts, drawing, reading, svg, wording
+from hwnas.report.html import render_report
+from hwnas.report.incidents import incidents
 
 
 def plain(said: str) -> str:
@@ -150,3 +152,24 @@ def test_known_roles_look_the_same_everywhere():
     ]
     assert len({look.shape for look in looks}) == 5 and len({look.class_ for look in looks}) == 5
     assert charts.look("unheard-of") in looks[3:]
+
+
+def test_what_went_wrong_on_the_way_stands_at_the_head() -> None:
+    result = {
+        "setbacks": [
+            {"stage": "search", "step": 640, "loss": "nan", "back_to": 600},
+            {"stage": "train/a/scratch", "step": 200, "loss": "weights", "back_to": 0},
+        ],
+        "failed_candidates": [{"architecture_id": "a", "source": "random", "reason": "the loss is <inf>"}],
+    }
+    assert incidents(result, ["metrics.jsonl, line 17 is damaged"]) == [
+        "metrics.jsonl, line 17 is damaged",
+        "search: the loss was nan at step 640; the training went back to step 600 and on with half the learning rate.",
+        "train/a/scratch: a weight was not finite at step 200; the training went back to step 0 and on with half the "
+        "learning rate.",
+        "1 architecture could not be scored and was left out of every ranking; the last reason: the loss is <inf>.",
+    ]
+    page = render_report(result | {"repeat": {"canonical_sha256": "ab" * 32}, "command": "hwnas fit"}, [])
+    assert "Worth knowing" in page and "&lt;inf&gt;" in page and "ab" * 32 in page
+    assert len(incidents({}, ["x"] * 50)) == 11 and incidents({}, []) == []
+    assert "Worth knowing" not in render_report({}, [])

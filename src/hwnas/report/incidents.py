@@ -1,0 +1,40 @@
+"""What went wrong on the way and was mended, or is damaged now: sentences for the head of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hwnas.report.reading import rows, text
+
+MOST = 10
+
+
+def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    """One sentence each, the gravest first.
+
+    Args:
+        result: the content of result.json.
+        problems: what is damaged or missing in the run directory.
+    """
+    said = list(problems[:MOST])
+    if len(problems) > MOST:
+        said.append(f"{len(problems) - MOST} other parts of the run directory are damaged or missing.")
+    said += [_setback(row) for row in rows(result.get("setbacks"))[:MOST]]
+    failed = rows(result.get("failed_candidates"))
+    if failed:
+        reason = text(failed[-1].get("reason"))
+        said.append(
+            f"{len(failed)} architecture{'s' if len(failed) > 1 else ''} could not be scored and "
+            f"{'were' if len(failed) > 1 else 'was'} left out of every ranking; the last reason: {reason}."
+        )
+    return said
+
+
+def _setback(row: Mapping[str, Any]) -> str:
+    loss = text(row.get("loss"))
+    what = "a weight was not finite" if loss == "weights" else f"the loss was {loss}"
+    return (
+        f"{text(row.get('stage'))}: {what} at step {text(row.get('step'))}; the training went back to step "
+        f"{text(row.get('back_to'))} and on with half the learning rate."
+    )
