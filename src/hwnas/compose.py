@@ -180,7 +180,7 @@ def plan_fits(config: FitConfig, targets: Sequence[str], budgets: Sequence[str],
         raise InputError(
             f"{len(targets)} targets and {len(budgets)} budgets do not pair: give as many of each, or one of either"
         )
-    if not 1 <= seeds <= MOST_SEEDS:
+    if not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
         raise InputError(f"--seeds must be 1 to {MOST_SEEDS:,}, not {quoted(seeds)}")
     count = max(len(targets), len(budgets))
     pairs = zip(list(targets) * (count // len(targets)), list(budgets) * (count // len(budgets)), strict=True)
@@ -372,13 +372,13 @@ def space_of(arch: Architecture, input_shape: Shape | None, classes: int | None)
     """
     name, _, width = arch.space.split("@")[0].partition("-w")
     if name == "toy":
-        return ToySpace()
+        return open_space(name, input_shape or ToySpace().input_shape, classes or 2)
     if name not in PRESETS:
         raise UnknownName("space", name, SPACES)
     try:
         factor = float(width) if width else 1.0
     except ValueError:
-        raise InputError(f"space {arch.space!r}: {width!r} is no width") from None
+        raise InputError(f"space {quoted(arch.space)}: {quoted(width)} is no width") from None
     own = PRESETS[name][0]
     return open_space(name, input_shape or own.input_shape, classes or own.classes, factor)
 

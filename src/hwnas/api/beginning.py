@@ -8,17 +8,22 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 from hwnas import compose
 from hwnas.config import FitConfig, TrainConfig, check_text
 from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.core.primitives import Shape
 from hwnas.data.sources import check_source
 from hwnas.hardware.engines import canonical_name
-from hwnas.runs.directory import STORE
+from hwnas.runs.directory import LOCK, STORE
 from hwnas.runs.files import write_error
+from hwnas.runs.lock import RunLock
 from hwnas.runs.measurements import read_measurements
 from hwnas.runs.store import RunStore
+
+LARGEST_IMAGE = 2**26  # values; 256 MiB of f32
 
 
 def check_names(config: TrainConfig) -> None:
@@ -40,6 +45,18 @@ def check_names(config: TrainConfig) -> None:
 
     recipe = compose.open_recipe(config.model_copy(update={"batch_size": 8}))
     check_optimizer(recipe, training_device(config.train_on))
+
+
+def check_unused(out: str | Path) -> None:
+    """Refuses a directory that another process works in, before anything is loaded.
+
+    Raises:
+        RunError: names the holder of its lock.
+        InputError: the place cannot be written, or its name cannot be kept.
+    """
+    lock = checked_path("--out", out) / LOCK
+    if lock.exists():
+        RunLock.take(lock).release()
 
 
 def checked_path(what: str, path: str | Path) -> Path:
@@ -64,7 +81,22 @@ def check_number(what: str, number: float | None, least: float, most: float) -> 
         InputError: says the range.
     """
     if number is not None and not least <= number <= most:  # NaN is in no range
-        raise InputError(f"{what} must be from {least:g} to {most:g}, not {quoted(number)}")
+        raise InputError(f"{what} must be from {least:,} to {most:,}, not {quoted(number)}")
+
+
+def check_shape(shape: Shape | None) -> None:
+    """Refuses images that no network reads; None is none.
+
+    Raises:
+        InputError: not (channels, height, width), or too large for memory.
+    """
+    if shape is None:
+        return
+    sides = tuple(shape)
+    if len(sides) != 3 or not all(type(side) is int and 0 < side < 2**16 for side in sides):
+        raise InputError(f"--input-shape must be channels x height x width, for example 3x64x64, not {quoted(sides)}")
+    if prod(sides) > LARGEST_IMAGE:
+        raise InputError(f"--input-shape {'x'.join(map(str, sides))} has more than {LARGEST_IMAGE:,} values: give less")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
-from hwnas.api.beginning import check_names, checked_path, place_for, replayed
+from hwnas.api.beginning import check_names, check_unused, checked_path, place_for, replayed
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
@@ -64,6 +64,7 @@ def fit(
     """
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
+    check_unused(out)
     check_names(config)
     open_engine(config.target)
     place, shown = Path(out), progress or Silence()
@@ -110,11 +111,13 @@ def fit_several(
         InputError: a setting or the images cannot be used, or targets and budgets do not pair.
         RunError: a directory holds a run with other settings, or is in use.
     """
-    from hwnas.workflows.several import check_free, summarise
-
     place, shown = Path(out), progress or Silence()
     first = checked_settings(FitConfig, {"data": data, "budget": (*budgets, "")[0], **settings})
     plans = compose.plan_fits(first, targets, budgets, seeds)
+    for name in plans:
+        check_unused(place / name)
+    from hwnas.workflows.several import check_free, summarise
+
     check_free(place)
     check_names(first)
     values = {"data": data, "budgets": list(budgets), "targets": list(targets), "seeds": seeds, **settings}
@@ -183,10 +186,9 @@ def search(
         InputError: a setting or the images cannot be used.
         RunError: the directory holds a run with other settings, or is in use.
     """
-    from hwnas.workflows.search_only import search_only
-
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
+    check_unused(out)
     check_names(config)
     open_engine(config.target)
     place, shown = Path(out), progress or Silence()
@@ -195,6 +197,8 @@ def search(
         images = _images(config)
         config = _resolved(config, images, place, fresh, shown)
         job = compose.open_job(config, images, command)
+        from hwnas.workflows.search_only import search_only
+
         with _run(place, config, fresh, records, stop, shown) as run:
             return search_only(job, run, shown)
 
@@ -227,9 +231,9 @@ def train(
         RunError: the directory holds a run with other settings, or is in use.
     """
     from hwnas.hardware.layers import network_id
-    from hwnas.workflows.single import train_single
 
     config = checked_settings(TrainConfig, {"data": data, **settings})
+    check_unused(out)
     check_names(config)
     checked_path("network", network)
     compose.open_network(network)
@@ -241,6 +245,8 @@ def train(
         config = compose.resolved_training(config, images)
         job = compose.open_training(config, found, images, command)
         kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
+        from hwnas.workflows.single import train_single
+
         with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop, say=shown.say) as run:
             return train_single(job, run, shown)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas import compose
-from hwnas.api.beginning import check_number, checked_path, place_for, place_for_file
+from hwnas.api.beginning import check_number, check_shape, checked_path, place_for, place_for_file
 from hwnas.config import LARGEST_SEED
 from hwnas.core.errors import InputError
 from hwnas.core.primitives import Shape
@@ -54,6 +54,7 @@ def measure(
     check_number("--sessions", sessions, 2, 1000)
     check_number("--seed", seed, 0, LARGEST_SEED)
     check_number("--classes", classes, 2, MOST_CLASSES)
+    check_shape(input_shape)
     canonical_name(target)
     budget_ms = None if budget is None else budget_in_ms(budget, model)
     file = compose.open_model(model, input_shape, classes)
@@ -130,6 +131,7 @@ def describe(
 
     checked_path("network", network)
     check_number("--classes", classes, 2, MOST_CLASSES)
+    check_shape(input_shape)
     found = compose.open_network(network, input_shape, classes)
     if latency_model is not None:
         model: LatencyModel | None = read_latency_model(checked_path("--latency-model", latency_model))
@@ -168,8 +170,10 @@ def export(
         raise InputError("give either weights or random weights, not both")
     checked_path("network", network)
     check_number("--classes", classes, 2, MOST_CLASSES)
+    check_shape(input_shape)
     found = compose.open_network(network, input_shape, classes)
-    path = None if random_weights else checked_path("--weights", weights) if weights is not None else found.directory / WEIGHTS
+    given = found.directory / WEIGHTS if weights is None else checked_path("--weights", weights)
+    path = None if random_weights else given
     if path is not None and not path.exists():
         raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights")
     if path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hwnas.core.errors import InputError, UnknownName
+from hwnas.core.errors import InputError, UnknownName, quoted
 
 Opt = typer.Option
 _IMAGES, _SEARCH, _TRAINING, _RUN = "Images", "Search", "Training", "Run"
@@ -198,7 +199,7 @@ def image_shape(text: str | None) -> tuple[int, int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) < 2**16 for part in parts):
-        raise InputError(f"input shape {text!r}: write channels x height x width, for example 3x64x64")
+    if len(parts) != 3 or not all(re.fullmatch("[1-9][0-9]{0,4}", part) and int(part) < 2**16 for part in parts):
+        raise InputError(f"input shape {quoted(text)}: write channels x height x width, for example 3x64x64")
     channels, height, width = map(int, parts)
     return channels, height, width

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.core.errors import FileFormatError
+from hwnas.core.errors import FileFormatError, quoted
 
 Option = int | str
 
@@ -61,5 +61,7 @@ class Architecture:
             raise FileFormatError("architecture: field 'choices' must be an object {choice: option}")
         for name, option in choices.items():
             if not isinstance(name, str) or isinstance(option, bool) or not isinstance(option, (int, str)):
-                raise FileFormatError(f"architecture: choice {name!r} must have text or a whole number, not {option!r}")
+                raise FileFormatError(
+                    f"architecture: choice {quoted(name)} must have text or a whole number, not {quoted(option)}"
+                )
         return Architecture(space, tuple(choices.items()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hwnas.core.architecture import Architecture, Option
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ChoiceSpace:
         """
         for name in options:
             if name not in self._by_name:
-                raise InputError(f"space {self.name} has no choice {name!r}")
+                raise InputError(f"space {self.name} has no choice {quoted(name)}")
         chosen: dict[str, Option] = {}
         for choice in self.choices:
             if not self._live(choice, chosen):
@@ -83,7 +83,7 @@ class ChoiceSpace:
             option = options[choice.name]
             if option not in choice.options:
                 known = ", ".join(str(o) for o in choice.options)
-                raise InputError(f"space {self.name}: {choice.name!r} has no option {option!r}; it has {known}")
+                raise InputError(f"space {self.name}: {choice.name!r} has no option {quoted(option)}; it has {known}")
             chosen[choice.name] = option
         return Architecture(self.name, tuple(chosen.items()))
 
@@ -94,7 +94,7 @@ class ChoiceSpace:
             InputError: the architecture belongs to another space or version, or does not fit this one.
         """
         if arch.space != self.name:
-            raise InputError(f"the architecture belongs to space {arch.space!r}, not to {self.name!r}")
+            raise InputError(f"the architecture belongs to space {quoted(arch.space)}, not to {self.name!r}")
         return self.architecture(arch.as_dict())
 
     def sample(self, rng: np.random.Generator) -> Architecture:

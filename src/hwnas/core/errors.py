@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _MANY_NAMES = 40
+_LONG = 200
 
 
 def quoted(value: Any) -> str:
@@ -32,9 +33,10 @@ def quoted(value: Any) -> str:
     short.maxstring = short.maxother = 120
     short.maxlevel = 3
     try:
-        return short.repr(value)
+        text = short.repr(value)
     except ValueError:  # Python writes no number of more than 4,300 digits
         return "a number of thousands of digits"
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 class HwnasError(Exception):

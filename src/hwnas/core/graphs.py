@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, quoted
 from hwnas.core.primitives import Graph, Operation, Shape, buffer_shapes, parameter_shapes
 
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -94,8 +94,8 @@ def check_names(graph: Graph) -> None:
         parts = operation.name.split(".")
         if not all(_PART.fullmatch(part) for part in parts) or "training" in parts:
             raise InputError(
-                f"the name {operation.name!r} cannot stand in a module or in Python source: the parts of a node's name "
-                "begin with a letter, consist of a-z, A-Z, 0-9 and _, and are not 'training'; for example "
+                f"the name {quoted(operation.name)} cannot stand in a module or in Python source: the parts of a node's"
+                " name begin with a letter, consist of a-z, A-Z, 0-9 and _, and are not 'training'; for example "
                 "'stage1.block0'"
             )
 

@@ -5,13 +5,12 @@ A new kind of layer is one dataclass with `lower()` and an entry in LAYERS. Inpu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol, cast
 
 from hwnas.core.cells import NasnetCell, PyramidTreeBlock
-from hwnas.core.errors import FileFormatError, InputError, UnknownName
+from hwnas.core.errors import FileFormatError, InputError, UnknownName, quoted
 from hwnas.core.lowering import conv_bn, map_inputs, squeeze_excite
 from hwnas.core.primitives import (
     Activation,
@@ -163,7 +162,7 @@ def layer_from_json(data: Mapping[str, Any]) -> LayerSpec:
     values = {name: _as_tuple(value) for name, value in data.items() if name != "layer"}
     for name, value in values.items():
         if name not in known:
-            raise FileFormatError(f"layer {kind} has no field {name!r}; it has {', '.join(known)}")
+            raise FileFormatError(f"layer {kind} has no field {quoted(name)}; it has {', '.join(known)}")
         _check_field(kind, name, str(known[name].type), value)
     try:
         return cast(LayerSpec, LAYERS[kind](**values))
@@ -176,12 +175,12 @@ def _check_field(kind: str, name: str, annotation: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     good = {
         "int": number and isinstance(value, int) and (name not in _MAY_BE_ZERO) <= value < 2**31,
-        "float": number and math.isfinite(value) and 0 < value < 1e6,
+        "float": number and 0 < value < 1e6,
         "str": isinstance(value, str),
         "bool": isinstance(value, bool),
     }.get(annotation, isinstance(value, tuple))
     if not good:
-        raise FileFormatError(f"layer {kind}: field {name!r} must be {annotation}, not {value!r}")
+        raise FileFormatError(f"layer {kind}: field {name!r} must be {annotation}, not {quoted(value)}")
 
 
 def _as_tuple(value: Any) -> Any:

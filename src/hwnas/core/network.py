@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hwnas.core.errors import FileFormatError, InputError
+from hwnas.core.errors import FileFormatError, InputError, quoted
 from hwnas.core.graphs import check_names
 from hwnas.core.layers import LayerSpec, layer_from_json, layer_to_json
 from hwnas.core.primitives import Graph, GraphWriter, Shape
@@ -72,7 +72,7 @@ class NetworkSpec:
         """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
-            raise FileFormatError(f"expected a network in format {FORMAT!r}, found {found!r}")
+            raise FileFormatError(f"expected a network in format {FORMAT!r}, found {quoted(found)}")
         shape, rows = data.get("input_shape"), data.get("nodes")
         if not isinstance(shape, list) or len(shape) != 3 or not all(type(s) is int and 0 < s < 2**16 for s in shape):
             raise FileFormatError("network: field 'input_shape' must be [channels, height, width]")
@@ -94,7 +94,7 @@ def lower(network: NetworkSpec) -> Graph:
     before = "input"
     for node in network.nodes:
         if node.name in values:
-            raise InputError(f"two nodes are named {node.name!r}")
+            raise InputError(f"two nodes are named {quoted(node.name)}")
         values[node.name] = node.layer.lower(writer, node.name, _inputs(node, before, values))
         before = node.name
     return writer.graph(values[before])
@@ -120,7 +120,7 @@ def _inputs(node: Node, before: str, values: Mapping[str, str]) -> tuple[str, ..
     names = node.inputs or (before,)
     for name in names:
         if name not in values:
-            raise InputError(f"node {node.name!r} reads unknown node {name!r}")
+            raise InputError(f"node {quoted(node.name)} reads unknown node {quoted(name)}")
     return tuple(values[name] for name in names)
 
 
@@ -129,6 +129,6 @@ def _node_from_json(index: int, row: Any) -> Node:
         raise FileFormatError(f"network: node {index} must be an object with a 'name'")
     inputs = row.get("inputs", [])
     if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
-        raise FileFormatError(f"network: node {row['name']!r}: 'inputs' must be a list of names")
+        raise FileFormatError(f"network: node {quoted(row['name'])}: 'inputs' must be a list of names")
     layer = layer_from_json({key: value for key, value in row.items() if key not in ("name", "inputs")})
     return Node(row["name"], layer, tuple(inputs))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, quoted
 
 Shape = tuple[int, ...]
 ACTIVATIONS = ("relu", "relu6", "sigmoid", "hard_sigmoid", "hard_swish", "swish")
@@ -169,14 +169,14 @@ class GraphWriter:
             InputError: the name is taken, an input is unknown, or the shapes do not fit.
         """
         if name in self._shapes:
-            raise InputError(f"two operations are named {name!r}")
+            raise InputError(f"two operations are named {quoted(name)}")
         for value in inputs:
             if value not in self._shapes:
-                raise InputError(f"operation {name!r} reads unknown value {value!r}")
+                raise InputError(f"operation {quoted(name)} reads unknown value {quoted(value)}")
         try:
             shape = output_shape(primitive, [self._shapes[value] for value in inputs])
         except ValueError as reason:
-            raise InputError(f"operation {name!r}: {reason}") from None
+            raise InputError(f"operation {quoted(name)}: {reason}") from None
         self._shapes[name] = shape
         self._operations.append(Operation(name, primitive, inputs, shape))
         return name

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwnas.core.errors import InputError
+
 NOISE = 0.03  # relative standard deviation of one measured latency, 1.5 to 3 % on a busy machine
 SCALE_SD = 0.5  # isolated sums lie 0.6 to 1.2 times a network's latency
 CONSTANT_SD = 0.3  # of the mean latency
@@ -83,11 +85,14 @@ def calibrate(table: Mapping[str, LayerTime], observations: Sequence[Observation
     Args:
         table: every layer by key.
         observations: their layers must be in the table.
+
+    Raises:
+        InputError: latencies that no numbers fit; a file may hold them, a measurement does not.
     """
     profiled = _posterior_mean(table, [row for row in observations if not row.later])
     fitted = _posterior_mean(table, observations, profiled)
-    factors = [row.measured_ms / fitted.predict(row.layers) for row in observations if row.missed]
-    return fitted.scaled(max([1.0, *factors]))
+    predicted = [(row.measured_ms, fitted.predict(row.layers)) for row in observations if row.missed]
+    return fitted.scaled(max([1.0, *(measured / found for measured, found in predicted if found > 0)]))
 
 
 def _posterior_mean(
@@ -106,7 +111,13 @@ def _posterior_mean(
     design = np.stack(columns, axis=1)
     rest = latency - counts @ isolated  # what the prior mean, the plain isolated sum, leaves to explain
     weighted = design / (NOISE * latency)[:, None] ** 2
-    unknowns = np.linalg.solve(design.T @ weighted + np.eye(design.shape[1]), weighted.T @ rest)
+    try:
+        unknowns = np.linalg.solve(design.T @ weighted + np.eye(design.shape[1]), weighted.T @ rest)
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "no latency model fits: the latencies of layers and networks contradict each other beyond the precision of "
+            "numbers; profile again"
+        ) from None
 
     prices = np.maximum(isolated + unknowns[2:] @ per_layer, 0.0)  # no layer gives time back
     fitted = Calibration(float(unknowns[0] * constant), dict(zip(table, prices.tolist(), strict=True)))
@@ -117,5 +128,5 @@ def _unknowns_per_layer(isolated: np.ndarray, values: np.ndarray) -> np.ndarray:
     """What each unknown adds to each layer's price at one prior deviation, (unknowns, layers)."""
     scale = SCALE_SD * isolated
     overhead = np.full_like(isolated, OVERHEAD_SD * np.median(isolated))
-    per_value = PER_VALUE_SD * values * isolated.sum() / values.sum()
+    per_value = PER_VALUE_SD * values * isolated.sum() / max(values.sum(), 1.0)
     return np.concatenate([np.stack([scale, overhead, per_value]), np.diag(DEVIATION_SD * isolated)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from hwnas.core.architecture import Option
 from hwnas.core.cost import Cost, CostTerms
-from hwnas.core.errors import FileFormatError, InputError, UnknownLayer
+from hwnas.core.errors import FileFormatError, InputError, UnknownLayer, quoted
 from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace
 from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
@@ -167,7 +167,7 @@ class LatencyModel:
         """
         if not isinstance(data, Mapping) or data.get("format") not in _READ:
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
-            raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {found!r}")
+            raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {quoted(found)}")
         try:
             table = {
                 key: LayerTime(positive(row["isolated_ms"]), whole(row["edge_values"]))

@@ -6,6 +6,7 @@ needs known latencies passes another Timer in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol, final
 
-from hwnas.core.errors import EvaluationFailed, TargetUnavailable
+from hwnas.core.errors import EvaluationFailed, RunError, TargetUnavailable
 from hwnas.core.primitives import Shape
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.targets import Target
@@ -118,16 +119,15 @@ class WorkerTimer:
 
     def time_session(self, target: Target, models: Mapping[str, ModelFile], plan: Plan) -> Session:
         """Times every model in every round."""
-        with tempfile.TemporaryDirectory(prefix="hwnas-") as folder:
-            files = []
-            for index, (name, model) in enumerate(models.items()):
-                path = Path(folder) / f"{index}.onnx"
-                path.write_bytes(model.content)
-                files.append({"name": name, "path": str(path), "input_shape": list(model.input_shape)})
+        with contextlib.ExitStack() as removed:
+            paths = _written(models, removed)
             request = {
                 "target": target.name,
                 "threads": target.key.threads,
-                "models": files,
+                "models": [
+                    {"name": name, "path": str(paths[name]), "input_shape": list(model.input_shape)}
+                    for name, model in models.items()
+                ],
                 "rounds": plan.rounds,
                 "seed": plan.seed,
                 "sample_ms": plan.sample_ms,
@@ -155,6 +155,27 @@ class WorkerTimer:
             return json.loads(done.stdout)
         except json.JSONDecodeError as reason:
             raise EvaluationFailed(f"measuring on {target.name!r} gave an answer that is no JSON: {reason}") from None
+
+
+def _written(models: Mapping[str, ModelFile], removed: contextlib.ExitStack) -> dict[str, Path]:
+    """Where the files lie until the stack is closed.
+
+    Raises:
+        RunError: there is no room for them.
+    """
+    paths = {name: f"{index}.onnx" for index, name in enumerate(models)}
+    try:
+        folder = Path(removed.enter_context(tempfile.TemporaryDirectory(prefix="hwnas-")))
+        for name, model in models.items():
+            (folder / paths[name]).write_bytes(model.content)
+    except OSError as reason:
+        needed = sum(len(model.content) for model in models.values())
+        where = f" {reason.filename}" if reason.filename else ""
+        raise RunError(
+            f"the files to be measured cannot be written{where}: {reason.strerror or reason}, {needed:,} bytes are "
+            "needed; free some, or set TMPDIR to a directory on another disk, and run the same command again"
+        ) from reason
+    return {name: folder / file for name, file in paths.items()}
 
 
 def read_session(answer: Any, names: tuple[str, ...], target: Target) -> Session:

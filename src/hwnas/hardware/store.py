@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-from hwnas.core.errors import FileFormatError, InputError
+from hwnas.core.errors import FileFormatError, InputError, RunError
 from hwnas.hardware.fields import numbers, positive, whole
 from hwnas.hardware.targets import Target
 
@@ -128,6 +129,8 @@ class TargetStore:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with _locked(self.directory / "lock"):
+                for left in self.directory.glob("*.part"):  # of a process that was killed
+                    left.unlink(missing_ok=True)
                 yield
         except OSError as reason:
             raise InputError(
@@ -206,9 +209,15 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as reason:
+        if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunError(
+            f"no space left for {path}: {len(text):,} bytes are needed; free some and run the same command again, or "
+            "set HWNAS_CACHE to a directory on another disk"
+        ) from reason
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

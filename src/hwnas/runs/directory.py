@@ -16,6 +16,7 @@ from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.runs.clock import NOTHING, Stopwatch
 from hwnas.runs.files import (
     append_line,
+    make_directory,
     plain_json,
     remove_leftovers,
     sync_directory,
@@ -89,10 +90,7 @@ class RunDirectory:
             InputError: the place cannot be written, or holds something that is not a run.
         """
         settings = plain_json(config, "config")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as reason:
-            raise write_error(path, reason) from reason
+        make_directory(path)
         lock = RunLock.take(path / LOCK)
         try:
             return _open_locked(path, settings, lock, stop or Stop(), say or Silence().say, fresh)

@@ -59,6 +59,19 @@ def write_atomically(path: Path, content: bytes) -> None:
             part.unlink(missing_ok=True)
 
 
+def make_directory(path: Path) -> None:
+    """Makes a directory and those above it, if they are not there.
+
+    Raises:
+        InputError: the place cannot be written.
+        RunError: no space, or the device failed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise write_error(path, reason) from reason
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Writes a file that does not exist yet and waits until the device has it; raises OSError as it comes."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

@@ -18,7 +18,7 @@ from typing import Any, final
 
 import psutil
 
-from hwnas.core.errors import InputError, RunError
+from hwnas.core.errors import HwnasError, InputError, RunError
 from hwnas.runs.files import encode_json, read_json, write_error
 
 _LOCK_LIMIT_BYTES = 4096
@@ -108,9 +108,11 @@ def _write_holder(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _refusal(path: Path, reason: OSError) -> RunError | InputError:
+def _refusal(path: Path, reason: OSError) -> HwnasError:
     if reason.errno in _NO_LOCKS:
         return RunError(f"the file system of {path} has no file locks; choose --out on a local disk")
+    if reason.errno in (errno.ENOSPC, errno.EDQUOT):
+        return write_error(path, reason, _LOCK_LIMIT_BYTES)
     if reason.errno not in _IN_USE:
         return RunError(f"cannot lock {path}: {reason.strerror}")
     return RunError(f"{path.parent} is in use by {_holder(path)}; wait until it ends, stop it, or choose another --out")

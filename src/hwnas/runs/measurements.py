@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.errors import FileFormatError
+from hwnas.core.errors import FileFormatError, quoted
 from hwnas.runs.files import read_json, write_json
 
 MEASUREMENTS_FORMAT = "hwnas-measurements@1"
@@ -38,7 +38,9 @@ def read_measurements(path: Path) -> list[MeasurementRecord]:
     data = read_json(path)
     if not isinstance(data, dict) or data.get("format") != MEASUREMENTS_FORMAT:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise FileFormatError(f"{path} is no measurements file: expected format {MEASUREMENTS_FORMAT!r}, not {found!r}")
+        raise FileFormatError(
+            f"{path} is no measurements file: expected format {MEASUREMENTS_FORMAT!r}, not {quoted(found)}"
+        )
     rows = data.get("measurements")
     if not isinstance(rows, list):
         raise FileFormatError(f"{path}: 'measurements' must be a list")
@@ -48,9 +50,18 @@ def read_measurements(path: Path) -> list[MeasurementRecord]:
         key = tuple(fields.get(name) for name in ("target_id", "file_sha256", "purpose"))
         content = fields.get("content")
         texts = tuple(value for value in key if isinstance(value, str))
-        if len(texts) != 3 or not isinstance(content, dict):
+        if len(texts) != 3 or not isinstance(content, dict) or not _is_unicode("".join(texts)):
             raise FileFormatError(f"{path}: measurement {number} needs target_id, file_sha256, purpose and content")
         if texts in records:
             raise FileFormatError(f"{path}: measurement {number} appears a second time")
         records[texts] = MeasurementRecord(*texts, content)
     return list(records.values())
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a store can hold it: JSON knows halves of characters that it does not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

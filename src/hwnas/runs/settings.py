@@ -55,7 +55,7 @@ def read_settings(path: Path, *, sealed: bool | None = None) -> dict[str, Any]:
             raise FileFormatError(f"{path} has YAML anchors or aliases; write the values out")
         settings = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as reason:
-        raise FileFormatError(f"{path} is not valid YAML: {reason}") from None
+        raise FileFormatError(f"{path} is not valid YAML: {' '.join(str(reason).split())}") from None
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise FileFormatError(f"{path}: expected settings by name, not {type(settings).__name__}")
     return settings

@@ -73,6 +73,7 @@ class RunStore:
     def __init__(self, path: Path, *, new: bool = True) -> None:
         self._path = path
         self._tables = tables(STORE_VERSION)
+        self._row_bytes = 0  # of the last row that was added, for the message on a full disk
         if not new and not path.exists():
             raise RunError(f"{path} is missing; restore it, or start over with --fresh")
         with self._typed_errors():

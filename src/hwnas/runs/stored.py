@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.errors import FileFormatError, InputError, RunError
+from hwnas.core.errors import FileFormatError, InputError, RunError, quoted
 from hwnas.runs.files import SEAL, Lines, read_json, read_lines, read_sealed_json
 from hwnas.runs.settings import read_settings
 
@@ -156,7 +156,7 @@ def check_format(path: Path, data: Any, known: str) -> int:
     known_kind, _, known_version = known.partition("@")
     if kind != known_kind or not version.isdecimal() or not 0 < int(version[:9]) or len(version) > 9:
         raise FileFormatError(
-            f"{path}: field 'format' should be {known!r}, not {found!r}; the file is foreign or damaged"
+            f"{path}: field 'format' should be {known!r}, not {quoted(found)}; the file is foreign or damaged"
         )
     if int(version) > int(known_version):
         raise RunError(f"{path} has format {found} from a newer hwnas; this one reads {known}: update hwnas")

@@ -158,7 +158,7 @@ def _search_checkpoints(space: PathSpace, settings: ProxylessGSettings, steps: i
     """Bytes of every checkpoint of a search; with `steps`, of one on uniform paths, which never moves its gates."""
     supernet, gates = PathSupernet(space, seed=0), Gates(space.choices, rng_for(0, "disk space"))
     optimizers = {
-        "weights": Schedule(supernet, settings.recipe, 1).optimizer,
+        "weights": Schedule(supernet, settings.recipe, 2).optimizer,
         "alpha": torch.optim.Adam([gates.alpha], betas=(0.0, 0.999)),
     }
     moved = ("weights",) if steps else ("weights", "alpha")

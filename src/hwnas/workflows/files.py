@@ -13,7 +13,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.formats.source import to_source
 from hwnas.hardware.model_files import ModelFile
-from hwnas.runs.files import read_limited, write_atomically, write_error, write_json
+from hwnas.runs.files import make_directory, read_limited, write_atomically, write_json
 
 MODEL, WEIGHTS, SOURCE = "model.onnx", "weights.safetensors", "network.py"
 NETWORK, ARCHITECTURE = "network.json", "architecture.json"
@@ -41,10 +41,7 @@ def write_network_files(
     """
     from safetensors.numpy import save
 
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise write_error(directory, reason) from reason
+    make_directory(directory)
     if architecture is not None:
         write_json(directory / ARCHITECTURE, architecture.to_json())
     write_json(directory / NETWORK, network.to_json())

@@ -16,7 +16,7 @@ from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, read_sess
 from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure
 from hwnas.runs.directory import LATENCY, RunDirectory
-from hwnas.runs.files import write_sealed_json
+from hwnas.runs.files import make_directory, write_sealed_json
 from hwnas.runs.store import RunStore
 from hwnas.workflows.job import FitJob
 
@@ -92,7 +92,7 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
         run.store.add_measurement(target_id, name, "latency-model", model.to_json())
     else:
         model = LatencyModel.from_json(stored)
-    (run.path / LATENCY).mkdir(exist_ok=True)
+    make_directory(run.path / LATENCY)
     write_sealed_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
     return model
 

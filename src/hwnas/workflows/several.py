@@ -10,7 +10,7 @@ from typing import Any
 
 from hwnas.core.errors import InputError, RunError
 from hwnas.report.html import render_summary
-from hwnas.runs.files import plain_json, write_atomically, write_error, write_sealed_json
+from hwnas.runs.files import make_directory, plain_json, write_atomically, write_sealed_json
 from hwnas.runs.provenance import environment
 from hwnas.runs.stored import CONFIG, RESULT, StoredRun, read_run, read_stored
 from hwnas.workflows.statistics import mean_interval
@@ -102,10 +102,7 @@ def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
         "runs": [_row(fit) for fit in fits],
         "tasks": groups,
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise write_error(out, reason) from reason
+    make_directory(out)
     write_sealed_json(out / RESULT, result)
     results = [fit.result for fit in fits if fit.result is not None]
     page = render_summary(results, title=out.name, findings=findings(result))

@@ -1,0 +1,222 @@
+"""Whatever a file, a setting or a text holds, it is read, or refused by an error of our own."""
+
+from __future__ import annotations
+
+import json
+import string
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutations import ODD_VALUES, mutated
+
+from hwnas import compose
+from hwnas.api.beginning import check_shape
+from hwnas.cli.options import image_shape
+from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute, parse_limits
+from hwnas.core.architecture import Architecture
+from hwnas.core.cost import Budget
+from hwnas.core.counting import count
+from hwnas.core.errors import HwnasError
+from hwnas.core.network import NetworkSpec
+from hwnas.hardware.latency_model import LatencyModel
+from hwnas.hardware.timing import Measurement
+from hwnas.report.html import render_report, render_summary
+from hwnas.report.terminal import result_lines
+from hwnas.runs.measurements import read_measurements
+from hwnas.runs.settings import read_settings
+from hwnas.runs.store import RunStore
+from hwnas.spaces.toy import ToySpace
+from hwnas.workflows.blocks import blocks
+
+OLD_RUN = Path(__file__).parents[1] / "old_runs" / "format-2"
+EXAMPLES, MANY = 300, 100_000
+Check = Callable[[Any], None]
+
+TOY = ToySpace()
+NETWORKS = [json.loads((OLD_RUN / "network.json").read_text())]
+ARCHITECTURES = [
+    json.loads((OLD_RUN / "architecture.json").read_text()),
+    next(iter(compose.open_space("proxyless-small", (3, 32, 32), 10, 0.5).uniform_architectures().values())).to_json(),
+]
+MODELS = [json.loads((OLD_RUN / "latency" / "onnxruntime-f32.json").read_text())]
+RESULTS = [json.loads((OLD_RUN / "result.json").read_text())]
+METRICS = [json.loads(line) for line in (OLD_RUN / "metrics.jsonl").read_text().splitlines()]
+CONFIG = yaml.safe_load((OLD_RUN / "config.yaml").read_text())
+
+
+def spec(space: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    opened = compose.open_space(space, shape, 10)
+    return opened.decode(next(iter(opened.uniform_architectures().values()))).to_json()
+
+
+def as_text(value: Any) -> st.SearchStrategy[str]:
+    """Texts near a valid one: a few characters changed, or something else."""
+    odd = st.sampled_from([one for one in ODD_VALUES if isinstance(one, str)])
+    near = st.text(alphabet="0123456789.eE+-%µumshinparcky=GMKkBx ,_∞٣１\t\n\0", max_size=12)
+    valid = st.sampled_from(value)
+    return st.one_of(valid, near, st.text(max_size=8), odd, st.builds(str.__add__, valid, near), near_text(value))
+
+
+@st.composite
+def near_text(draw: st.DrawFn, texts: list[str]) -> str:
+    """A valid text with one to three characters cut out or put in."""
+    text = draw(st.sampled_from(texts))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(text)))
+        piece = draw(st.sampled_from(["", "0", "9", ".", "e", "-", "%", "m", " ", "x", "=", "99", "e9", "µ", "é"]))
+        text = text[:at] + piece + text[at + draw(st.integers(0, 1)) :]
+    return text
+
+
+def check_budget(text: str) -> None:
+    budget = Budget.parse(text)
+    assert 0 < budget.resolve(2.0) < 1e10
+    assert str(Budget.parse(str(budget))) == str(budget)
+
+
+def check_limits(text: str) -> None:
+    assert all(0 < limit <= 10**15 for limit in parse_limits((text,)).values())
+
+
+def check_compute(text: str) -> None:
+    assert 0 < parse_compute(text) <= 1e9
+
+
+def check_image_shape(text: str) -> None:
+    check_shape(image_shape(text))
+
+
+def check_settings(values: Any) -> None:
+    """Settings are checked, and come back from their file as they are."""
+    if isinstance(values, dict) and all(isinstance(name, str) for name in values):
+        for kind in (FitConfig, TrainConfig):
+            known = {name: value for name, value in values.items() if name in kind.model_fields}
+            config = checked_settings(kind, known)
+            kept = config.model_dump(mode="json")
+            assert yaml.safe_load(yaml.safe_dump(kept, allow_unicode=True)) == kept
+        checked_settings(FitConfig, values)
+
+
+def check_yaml(content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+        file.write(content)
+        file.flush()
+        check_settings(read_settings(Path(file.name)))
+
+
+def check_architecture(data: Any) -> None:
+    arch = Architecture.from_json(data)
+    network = compose.space_of(arch, None, None).decode(arch)
+    assert len(arch.id) == 12 and NetworkSpec.from_json(network.to_json()) == network
+
+
+def check_network(data: Any) -> None:
+    network = NetworkSpec.from_json(data)
+    assert NetworkSpec.from_json(network.to_json()) == network
+    assert count(network).macs >= 0 and blocks(network, None)
+
+
+def check_latency_model(data: Any) -> None:
+    model = LatencyModel.from_json(data)
+    model.cost(TOY.decode(TOY.choices.architecture(dict.fromkeys(("conv1", "conv2", "conv3"), "k3"))))
+    model.terms(TOY)
+    LatencyModel.from_json(model.to_json())
+
+
+def check_measurements(data: Any) -> None:
+    """A file of measurements, as a run imports it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "measurements.json"
+        path.write_text(json.dumps(data))
+        for record in read_measurements(path):
+            Measurement.from_json(record.content)
+        with RunStore(Path(folder) / "store.sqlite") as store:
+            assert store.import_measurements(path) == len(store.measurements())
+
+
+def check_report(result: Any) -> None:
+    if isinstance(result, dict):
+        assert render_report(result, METRICS, title="fuzz").encode()
+        assert render_summary([result, RESULTS[0]], title="fuzz").encode()
+        assert result_lines(result, directory="fuzz")
+
+
+def check_metrics(metrics: Any) -> None:
+    if isinstance(metrics, list) and all(isinstance(line, dict) for line in metrics):
+        assert render_report(RESULTS[0], metrics, title="fuzz").encode()
+
+
+def yaml_texts() -> st.SearchStrategy[bytes]:
+    """Settings written as YAML, with some characters replaced."""
+
+    def damaged(values: Any, at: int, piece: str) -> bytes:
+        try:
+            text = yaml.safe_dump(values, allow_unicode=True)
+        except RecursionError:
+            text = f"data: {'[' * 2000}"
+        at %= len(text) + 1
+        return (text[:at] + piece + text[at + len(piece) :]).encode("utf-8", "surrogatepass")
+
+    odd = st.sampled_from(("&a ", "*a", "!!python/name:os", "\x85", "\0", "- ", "? ", "{", "<<: ", "\ud800"))
+    pieces = st.one_of(st.text(alphabet=string.printable, max_size=6), odd)
+    return st.one_of(st.builds(damaged, mutated([CONFIG]), st.integers(0, 10**4), pieces), st.binary(max_size=60))
+
+
+def measurement_documents() -> list[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        copy, path = Path(folder) / "store.sqlite", Path(folder) / "measurements.json"
+        copy.write_bytes((OLD_RUN / "store.sqlite").read_bytes())
+        with RunStore(copy, new=False) as store:
+            store.export_measurements(path)
+        whole = json.loads(path.read_text())
+    rows = whole["measurements"]
+    return [{**whole, "measurements": rows[:2]}, {**whole, "measurements": rows[-2:]}]
+
+
+CHECKS: dict[str, tuple[Check, st.SearchStrategy[Any]]] = {
+    "budget": (check_budget, as_text(["1.5ms", "800us", "40%", "0.01s", "1e-3µs"])),
+    "limit": (check_limits, as_text(["params=1M", "macs=30M", "memory=512kB"])),
+    "compute": (check_compute, as_text(["90s", "30min", "2h"])),
+    "image shape": (check_image_shape, as_text(["3x64x64", "1x28x28"])),
+    "settings": (check_settings, mutated([CONFIG])),
+    "settings as YAML": (check_yaml, yaml_texts()),
+    "architecture": (check_architecture, mutated(ARCHITECTURES)),
+    "network": (check_network, mutated([*NETWORKS, spec("proxyless-small", (3, 32, 32))])),
+    "latency model": (check_latency_model, mutated(MODELS)),
+    "measurements": (check_measurements, mutated(measurement_documents())),
+    "result": (check_report, mutated(RESULTS)),
+    "metrics": (check_metrics, mutated([METRICS])),
+}  # fmt: skip
+FEWER = {"result": 60, "metrics": 60}  # each draws whole pages
+
+
+def fuzz(name: str, examples: int) -> None:
+    check, documents = CHECKS[name]
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(documents)
+    def run(document: Any) -> None:
+        try:
+            check(document)
+        except HwnasError as reason:
+            said = str(reason)
+            assert said and len(said) < 2_000
+
+    run()
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_damaged_input_is_read_or_refused(name: str) -> None:
+    fuzz(name, FEWER.get(name, EXAMPLES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_hundred_thousand_damaged_inputs_are_read_or_refused(name: str) -> None:
+    fuzz(name, MANY)
