@@ -1,12 +1,16 @@
-"""One real fit on the toy space, made once by the command line; its measurements are replayed by the other tests."""
+"""One real fit on the toy space, made once by the command line and replayed by the tests; and commands refused."""
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from real_runs import ENVIRONMENT, SETTINGS, FirstRun, start
+from refusals import Refused, files_of
+
+from hwnas.cli import run as command
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +22,30 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, cache_of_the_session: Pa
     out, said = process.communicate(timeout=300)
     assert process.returncode in (0, 3), said
     return FirstRun(path, process.returncode, json.loads(out), said)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that is refused by one sentence with these words, and leaves everything as it was."""
+
+    def call(*arguments: str, words: str | tuple[str, ...] = (), code: int = 2) -> str:
+        before = files_of(here)
+        capsys.readouterr()
+        found = command(arguments)
+        out, err = capsys.readouterr()
+        assert (found, out) == (code, ""), err
+        assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n") and "Traceback" not in err, err
+        assert not any(unicodedata.category(one) in ("Cc", "Cf", "Cs") for one in err[:-1]), err
+        for word in (words,) if isinstance(words, str) else words:
+            assert word in err, err
+        assert files_of(here) == before
+        return err
+
+    return call

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hwnas import compose
 from hwnas.config import FitConfig, TrainConfig, check_text
-from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.core.errors import InputError, UnknownName, quoted, said_of
 from hwnas.core.primitives import Shape
 from hwnas.data.sources import check_source
 from hwnas.hardware.engines import canonical_name
@@ -162,5 +162,9 @@ def replayed(measurements: str | Path | None) -> Iterator[Path | None]:
             with RunStore(source / STORE, new=False) as other:
                 other.export_measurements(exported)
             source = exported
-        read_measurements(source)
+        from hwnas.workflows.measuring import check_record
+
+        for number, record in enumerate(read_measurements(source)):
+            with said_of(f"{measurements}, measurement {number}"):
+                check_record(record)
         yield source

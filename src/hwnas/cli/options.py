@@ -38,6 +38,10 @@ Targets = Annotated[
     list[str] | None,
     Opt("--target", help="Where the network will run (`hwnas list targets`). Repeats.", show_default="onnxruntime-f32"),
 ]
+OneTarget = Annotated[
+    str | None,
+    Opt("--target", help="Where the network will run (`hwnas list targets`).", show_default="onnxruntime-f32"),
+]
 Target = Annotated[str, Opt(help="Where the network runs (`hwnas list targets`).")]
 Data = Annotated[
     str | None,

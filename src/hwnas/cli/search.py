@@ -17,7 +17,7 @@ def search(
     out: o.Out,
     budget: o.Budget = None,
     data: o.Data = None,
-    target: o.Target = "onnxruntime-f32",
+    target: o.OneTarget = None,
     limits: o.Limits = None,
     space: o.Space = None,
     width: o.Width = None,
@@ -63,7 +63,7 @@ def search(
     from hwnas.core.errors import InputError
 
     settings = o.given(context, FitConfig.model_fields)
-    if "budget" not in settings:
+    if settings.get("budget") is None:
         raise InputError(o.NO_BUDGET)
     with TerminalProgress(quiet) as progress:
         found = api.search(

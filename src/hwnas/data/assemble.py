@@ -41,7 +41,7 @@ def checked_images(images: NDArray[Any], where: str) -> Pixels:
     shaped = images[..., None] if images.ndim == 3 else images
     if shaped.ndim != 4 or shaped.shape[3] not in (1, 3):
         raise DataError(f"{where}: images must have shape (N, H, W) or (N, H, W, 1 or 3), not {images.shape}")
-    if len(shaped) == 0:
+    if shaped.size == 0:
         raise DataError(f"{where}: there are no images")
     return shaped
 

@@ -112,15 +112,16 @@ class _File:
 
 def _read_arrays(path: Path, options: LoadOptions) -> dict[str, NDArray[Any]]:
     try:
-        opened = np.load(path, allow_pickle=False)
-        if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise FileFormatError(f"{path.name} holds one bare array, not a .npz pack: {_LAYOUTS}")
-        with opened as stored, zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-            if not options.fits_memory(unpacked):
-                limit = f"{options.memory_limit_mb:,} MiB"
-                raise DataError(f"{path.name} unpacks to {unpacked // 2**20:,} MiB, the limit is {limit}")
-            return {name: stored[name] for name in stored.files}
+        with path.open("rb") as file:
+            opened = np.load(file, allow_pickle=False)
+            if not isinstance(opened, np.lib.npyio.NpzFile):
+                raise FileFormatError(f"{path.name} holds one bare array, not a .npz pack: {_LAYOUTS}")
+            with opened as stored, zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+                if not options.fits_memory(unpacked):
+                    limit = f"{options.memory_limit_mb:,} MiB"
+                    raise DataError(f"{path.name} unpacks to {unpacked // 2**20:,} MiB, the limit is {limit}")
+                return {name: stored[name] for name in stored.files}
     except (FileFormatError, DataError):
         raise
     except Exception as error:  # a damaged archive raises whatever its damaged part leads to

@@ -199,6 +199,6 @@ def read_session(answer: Any, names: tuple[str, ...], target: Target) -> Session
             for name, row in answer["samples"].items()
         }
         session = Session({name: samples[name] for name in names}, int(answer["unstable"]), int(answer["repeated"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as reason:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as reason:
         raise EvaluationFailed(f"measuring on {target.name!r} gave an incomplete answer: {reason!r}") from None
     return session

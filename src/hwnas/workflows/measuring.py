@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import final
 
+from hwnas.core.errors import FileFormatError
 from hwnas.core.protocols import Progress
+from hwnas.hardware.fields import numbers, whole
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.profiling import profile
@@ -17,8 +19,11 @@ from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure
 from hwnas.runs.directory import LATENCY, RunDirectory
 from hwnas.runs.files import make_directory, write_sealed_json
+from hwnas.runs.measurements import MeasurementRecord
 from hwnas.runs.store import RunStore
 from hwnas.workflows.job import FitJob
+
+MODEL, SESSION_OF = "latency-model", "session of "  # purposes; every other one is of a Measurement
 
 
 @final
@@ -40,7 +45,7 @@ class RememberingTimer:
         """Times every model in every round, or reads what was timed with the very same files and plan."""
         files = [[name, model.sha256, list(model.input_shape)] for name, model in models.items()]
         asked = hashlib.sha256(json.dumps([files, asdict(plan)]).encode()).hexdigest()
-        purpose = f"session of {self.purpose}"
+        purpose = SESSION_OF + self.purpose
         stored = self.store.measurement(target.key.id, asked, purpose)
         if stored is None:
             session = self.timer.time_session(target, models, plan)
@@ -83,18 +88,39 @@ def measured(
 def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel:
     """The latency model of the job's space on its target, from the run's store or built now."""
     target_id, name = job.target.key.id, f"space/{job.space.choices.name}"
-    stored = run.store.measurement(target_id, name, "latency-model")
+    stored = run.store.measurement(target_id, name, MODEL)
     if stored is None:
         model = profile(
             job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
-            held_out=job.settings.held_out, timer=_timer(job, run, "latency-model"), progress=progress,
+            held_out=job.settings.held_out, timer=_timer(job, run, MODEL), progress=progress,
         )  # fmt: skip
-        run.store.add_measurement(target_id, name, "latency-model", model.to_json())
+        run.store.add_measurement(target_id, name, MODEL, model.to_json())
     else:
         model = LatencyModel.from_json(stored)
     make_directory(run.path / LATENCY)
     write_sealed_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
     return model
+
+
+def check_record(record: MeasurementRecord) -> None:
+    """Whether a measurement from elsewhere is what runs keep for its purpose.
+
+    Raises:
+        FileFormatError: a field is missing or wrong; the message names it.
+    """
+    if record.purpose == MODEL:
+        LatencyModel.from_json(record.content)
+    elif not record.purpose.startswith(SESSION_OF):
+        Measurement.from_json(record.content)
+    else:
+        try:
+            for row in record.content["samples"].values():
+                for clock in ("cpu_ms", "wall_ms"):
+                    numbers(row[clock])
+            for counted in ("unstable", "repeated"):
+                whole(record.content[counted])
+        except (KeyError, TypeError, ValueError, AttributeError) as reason:
+            raise FileFormatError(f"session: a field is missing or wrong ({reason!r})") from None
 
 
 def _timer(job: FitJob, run: RunDirectory, purpose: str) -> Timer:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ import pytest
 
 from hwnas.core.errors import RunError
 from hwnas.core.seeds import rng_for
+from hwnas.hardware.model_files import ModelFile
+from hwnas.hardware.sessions import Plan, WorkerTimer
 from hwnas.hardware.store import TargetStore
+from hwnas.hardware.targets import Target, TargetKey
 from hwnas.runs.checkpoints import CheckpointDirectory
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.disk import DiskNeed, check_disk, fit_need, search_need, train_need
@@ -24,6 +29,7 @@ from hwnas.workflows.single import TrainJob, train_single
 from small_disk import small_disk
 
 LONG = 210  # steps: a checkpoint before the last
+TARGET = Target("onnxruntime-f32", TargetKey("onnxruntime", "1.0", "f32", 1, 1, (1, 4, 32), "a processor"))
 FILES = ("model.onnx", "weights.safetensors", "network.json", "baselines/fixed/model.onnx")
 
 
@@ -36,25 +42,29 @@ def size_on_disk(path: Path) -> int:
 def fullest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How large the run became: looked at whenever something new stands beside what it replaces."""
     sizes: list[int] = []
+
+    def looking(move: Callable[..., None], source: Any, place: Any) -> None:
+        sizes.append(size_on_disk(tmp_path / "run"))
+        move(source, place)
+
     for name in ("rename", "replace"):
-
-        def looking(source: Any, place: Any, move: Callable[..., None] = getattr(os, name)) -> None:  # noqa: B008
-            sizes.append(size_on_disk(tmp_path / "run"))
-            move(source, place)
-
-        monkeypatch.setattr(os, name, looking)
+        monkeypatch.setattr(os, name, partial(looking, getattr(os, name)))
     yield sizes
 
 
 @pytest.mark.parametrize("baselines", ["none", pytest.param("full", marks=pytest.mark.slow)])
 def test_the_estimate_of_a_fit_is_within_a_fifth(
-    make_job: Any, run_fit: Any, fullest: list[int], baselines: str
+    make_job: Any, run_fit: Any, tmp_path: Path, fullest: list[int], baselines: str
 ) -> None:
     job = make_job("80%", baselines=baselines, train_steps=60)
     job = replace(job, settings=replace(job.settings, search=replace(job.settings.search, steps=LONG)))
     estimate = fit_need(job).peak_bytes
     run_fit(job)
-    assert estimate == pytest.approx(max(fullest), rel=0.2)
+    # Of five contenders, three choose the same small network and share its training, which nobody knows before.
+    assert max(fullest) == pytest.approx(estimate, rel=0.2 if baselines == "none" else 0.3)
+    kept = {manifest.relative_to(tmp_path / "run" / "checkpoints").parts[0]
+            for manifest in tmp_path.glob("run/checkpoints/**/manifest.json")}  # fmt: skip
+    assert kept - {"uniform"} == {"search", "trained"}  # of what has ended, what is needed to go on
 
 
 def test_the_estimate_of_a_search_and_of_a_training_is_within_a_fifth(
@@ -173,3 +183,10 @@ def test_a_store_that_finds_no_space_loses_nothing(whole: tuple[Path, Any], tmp_
         run.store._connection.execute(f"PRAGMA max_page_count={pages + 20}")
 
     assert_full_disk_is_survived(fill, lambda: None, whole[0], tmp_path / "run", whole[1], course)
+
+
+def test_files_to_be_measured_that_find_no_place_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    models = {"a": ModelFile(bytes(1234), (1, 4, 32))}
+    with pytest.raises(RunError, match="1,234 bytes are needed.*TMPDIR"):
+        WorkerTimer().time_session(TARGET, models, Plan(1, 0))
