@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-from hwnas.core.errors import FileFormatError, InputError, RunError
+from hwnas.core.errors import FileFormatError, InputError, RunError, quoted
 from hwnas.hardware.fields import numbers, positive, whole
 from hwnas.hardware.targets import Target
 
@@ -93,7 +93,7 @@ class TargetStore:
             return Record(note=self._other_keys(target))
         except OSError as reason:
             raise InputError(f"{path} cannot be read: {reason.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as reason:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
             aside = path.with_suffix(".damaged")
             path.replace(aside)
             return Record(note=f"{path} was damaged ({reason}); it was set aside as {aside.name} and is measured anew")
@@ -148,7 +148,7 @@ class TargetStore:
                 content = _verified(path)
                 key = content["key"]
                 same = content["target"] == target.name and key["input_shape"] == list(target.key.input_shape)
-            except (OSError, ValueError, KeyError, TypeError, FileFormatError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FileFormatError):
                 continue
             if same:
                 differences = ", ".join(target.key.differs_in(key))
@@ -162,7 +162,7 @@ def _verified(path: Path) -> dict[str, Any]:
     data = json.loads(stored)
     if data["format"] != FORMAT:
         raise FileFormatError(
-            f"{path} is in format {data['format']!r}, this hwnas reads {FORMAT!r}: use the hwnas that wrote it, "
+            f"{path} is in format {quoted(data['format'])}, this hwnas reads {FORMAT!r}: use the hwnas that wrote it, "
             "or set HWNAS_CACHE to another directory"
         )
     content: dict[str, Any] = data["content"]
