@@ -9,7 +9,9 @@
     ├── TargetUnavailable       the engine or device cannot be used here                    exit 4
     ├── UnknownLayer            a cost table lacks a layer                                  exit 2
     ├── EvaluationFailed        one architecture could not be evaluated                     exit 1
-    │   └── OutOfMemory         because memory ran out                                      exit 1
+    │   ├── Diverged            because its numbers were not finite                         exit 1
+    │   ├── OutOfMemory         because memory ran out                                      exit 1
+    │   └── ProcessLost         because the process that did it crashed or hung             exit 1
     └── RunError                a run directory that cannot be continued                    exit 2
 
 Each message says what was wrong, where, what was expected and what to do.
@@ -117,11 +119,27 @@ class UnknownLayer(HwnasError):
 
 
 class EvaluationFailed(HwnasError):
-    """One architecture could not be evaluated; the message gives the reason."""
+    """One architecture could not be evaluated; the message gives the reason, `status` its kind in tables."""
+
+    status = "FAILED"
+
+
+class Diverged(EvaluationFailed):
+    """A loss or a weight was infinite or not a number, and lower learning rates have not helped."""
+
+    status = "FAILED(nan)"
 
 
 class OutOfMemory(EvaluationFailed):
     """Memory ran out, on the machine or on its accelerator; the message says what would need less."""
+
+    status = "INFEASIBLE(oom)"
+
+
+class ProcessLost(EvaluationFailed):
+    """The process that evaluated it crashed or hung; nothing is known of the architecture."""
+
+    status = "FAILED(crash)"
 
 
 class RunError(HwnasError):

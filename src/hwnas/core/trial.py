@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost
-from hwnas.core.errors import EvaluationFailed
+from hwnas.core.errors import Diverged
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,21 @@ class Quality:
         accuracy: share of images classified correctly, 0 to 1.
         images: how many images it was scored on.
         evaluator: "shared-weights", "stand-alone" or "table".
+        remark: what was not as usual when it was found, for readers; empty if nothing was.
 
     Raises:
-        EvaluationFailed: the loss is not finite, so that nothing can be compared with it.
+        Diverged: the loss is not finite, so that nothing can be compared with it.
     """
 
     loss: float
     accuracy: float
     images: int
     evaluator: str
+    remark: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.loss) and 0.0 <= self.accuracy <= 1.0):
-            raise EvaluationFailed(f"{self.evaluator}: loss {self.loss} and accuracy {self.accuracy} are no quality")
+            raise Diverged(f"{self.evaluator}: loss {self.loss} and accuracy {self.accuracy} are no quality")
 
 
 @dataclass(frozen=True, slots=True)

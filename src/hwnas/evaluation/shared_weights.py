@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import EvaluationFailed
+from hwnas.core.errors import Diverged
 from hwnas.core.trial import Quality
 from hwnas.data.images import ImageData
 from hwnas.data.stream import training_batches
@@ -45,7 +45,7 @@ class SharedWeights:
         """Loss and accuracy of one architecture.
 
         Raises:
-            EvaluationFailed: the loss is infinite or not a number.
+            Diverged: the loss is infinite or not a number.
         """
         self._supernet.train()  # batch statistics; the running ones, which nothing reads, move along
         total, right = torch.zeros(()), 0
@@ -56,7 +56,7 @@ class SharedWeights:
             right += int((scores.argmax(dim=1) == labels).sum())
         loss = float(total) / self.images
         if not math.isfinite(loss):
-            raise EvaluationFailed(f"architecture {arch.id}: the loss on shared weights is {loss}")
+            raise Diverged(f"architecture {arch.id}: the loss on shared weights is {loss}")
         return Quality(loss, right / self.images, self.images, "shared-weights")
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:

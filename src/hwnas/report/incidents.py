@@ -28,6 +28,8 @@ def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
             f"{len(failed)} architecture{'s' if len(failed) > 1 else ''} could not be scored and "
             f"{'were' if len(failed) > 1 else 'was'} left out of every ranking; the last reason: {reason}."
         )
+    remarks = rows(result.get("remarks"))[:MOST]
+    said += [f"{text(row.get('architecture_id'))}: {text(row.get('remark'))}." for row in remarks]
     return said
 
 

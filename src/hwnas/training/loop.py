@@ -17,7 +17,7 @@ from typing import Any, TypeVar, final
 
 from torch import Tensor
 
-from hwnas.core.errors import EvaluationFailed
+from hwnas.core.errors import Diverged
 from hwnas.core.protocols import Checkpoints, Progress
 from hwnas.training.state import LoopState
 
@@ -114,7 +114,7 @@ class Loop:
             facts: further figures after so many steps, to be recorded; those that are numbers are shown as well.
 
         Raises:
-            EvaluationFailed: not finite, and going back has not helped.
+            Diverged: not finite, and going back has not helped.
         """
         self._next = done = step + 1
         report = done % REPORT_EVERY == 0 or done == self._total
@@ -140,10 +140,10 @@ class Loop:
         what = "a weight is not finite" if loss == "weights" else f"the loss is {loss}"
         said = f"{self._purpose}: {what} at step {done}"
         if len(self._setbacks) == SETBACKS:
-            raise EvaluationFailed(f"{said}, after {SETBACKS} returns with ever lower learning rates; try a lower --lr")
+            raise Diverged(f"{said}, after {SETBACKS} returns with ever lower learning rates; try a lower --lr")
         saved = self._state.restore(self._checkpoints)
         if saved is None:
-            raise EvaluationFailed(f"{said}; try a lower learning rate (--lr)")
+            raise Diverged(f"{said}; try a lower learning rate (--lr)")
         self._setbacks += (Setback(self._purpose, done, loss, saved.step),)
         self._next = saved.step
         self._save(saved.step)  # so that a run that is cut off now goes on at the lower rate as well

@@ -10,14 +10,20 @@ import torch
 from hwnas.core.errors import OutOfMemory
 
 # What torch's CPU allocator and its libraries say in a plain RuntimeError.
-_SAID = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "Cannot allocate memory")
+_SAID = ("can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc", "Cannot allocate memory",
+         "MemoryError")  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on whichever device."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SAID)
+    return isinstance(error, RuntimeError) and says_out_of_memory(str(error))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether the last words of a process, or of an error, are that memory ran out."""
+    return any(words in text for words in _SAID)
 
 
 @contextmanager

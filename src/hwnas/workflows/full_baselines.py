@@ -56,9 +56,12 @@ def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> 
         job.space, job.data, job.settings.recipe, steps=steps, seed=job.settings.seed, device=job.device,
         checkpoints=run.checkpoints, progress=progress,
     )  # fmt: skip
-    remembered = Remembered(
-        evaluator, run.store, "trained-alone", kept=lambda arch: run.checkpoints(f"alone/{arch.id}").clear()
-    )
+
+    def clear(arch: Architecture) -> None:
+        for name in evaluator.names(arch):
+            run.checkpoints(name).clear()
+
+    remembered = Remembered(evaluator, run.store, "trained-alone", kept=clear)
     on = f"after {steps} training steps of its own"
     label = f"random search over {networks} networks trained alone"
     return Contender("random-standalone", label, propose, remembered, partial(best_scoring, on), None)

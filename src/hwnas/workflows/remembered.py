@@ -12,7 +12,7 @@ from hwnas.core.protocols import Evaluator
 from hwnas.core.trial import Quality
 from hwnas.runs.store import RunStore
 
-FAILED = "failed"
+FAILED, STATUS = "failed", "status"
 
 
 @final
@@ -50,16 +50,30 @@ class Remembered:
         try:
             content = asdict(self._evaluator.evaluate(arch))
         except EvaluationFailed as reason:
-            content = {FAILED: str(reason)}
+            content = {FAILED: str(reason), STATUS: reason.status}
         self._store.add_trial(self._name, arch.id, content)
         self._kept(arch)
         return content
 
 
 def failures(store: RunStore) -> list[dict[str, str]]:
-    """Every architecture that could not be evaluated, with the reason, for result.json."""
+    """Every architecture that could not be evaluated, with the kind of failure and the reason, for result.json."""
     return [
-        {"architecture_id": trial.architecture_id, "source": trial.source, "reason": trial.content[FAILED]}
+        {
+            "architecture_id": trial.architecture_id,
+            "source": trial.source,
+            "status": trial.content.get(STATUS, EvaluationFailed.status),
+            "reason": trial.content[FAILED],
+        }
         for trial in store.trials()
         if FAILED in trial.content
+    ]
+
+
+def remarks(store: RunStore) -> list[dict[str, str]]:
+    """Every architecture whose evaluation was not as usual, with what was not, for result.json."""
+    return [
+        {"architecture_id": trial.architecture_id, "source": trial.source, "remark": trial.content["remark"]}
+        for trial in store.trials()
+        if trial.content.get("remark")
     ]

@@ -21,7 +21,7 @@ from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import Delivery, predictions, preprocessing
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
-from hwnas.workflows.remembered import failures
+from hwnas.workflows.remembered import failures, remarks
 from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
 
 
@@ -97,6 +97,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "files": file_digests(outcome.run.path),
         "setbacks": _setbacks(outcome),
         "failed_candidates": failures(outcome.run.store),
+        "remarks": remarks(outcome.run.store),
     }
     return {**result, "repeat": {"canonical_sha256": canonical_sha256(result, outcome.run)}}
 

@@ -66,7 +66,12 @@ def test_what_was_evaluated_comes_back_bit_for_bit_from_another_process(tmp_path
             again.evaluate(bad)
         assert counting.calls == 2
         assert failures(store) == [
-            {"architecture_id": bad.id, "source": "shared-weights/search", "reason": f"{bad.id} diverged"}
+            {
+                "architecture_id": bad.id,
+                "source": "shared-weights/search",
+                "status": "FAILED",
+                "reason": f"{bad.id} diverged",
+            }
         ]
         Remembered(counting, store, "shared-weights/uniform").evaluate(ARCHITECTURES[0])
         assert counting.calls == 3
