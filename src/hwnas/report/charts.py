@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hwnas.core.trial import pareto_front
 from hwnas.report import wording
 from hwnas.report.reading import Entry, number, options, text
 from hwnas.report.svg import (
@@ -22,12 +23,14 @@ from hwnas.report.svg import (
     marker,
     panel,
     polyline,
+    spot,
     spread,
     tag,
     words,
 )
 
-MOST_POINTS = 400  # of one chart: enough to see a cloud, few enough to keep a report small
+MOST_POINTS = 5000  # of one chart; more would make a report larger than 2 MB
+_COLUMNS = ("architecture", "source", "predicted", "loss", "accuracy", "options")
 _ROLES = ("searched", "fixed", "random", "random-standalone", "random-uniform-supernet")
 
 
@@ -48,12 +51,14 @@ class Chart:
         drawing: the SVG.
         legend: (mark, words) pairs.
         note: one sentence below it, or "".
+        table: what it shows in words, the column titles first; the same for those who do not see it.
     """
 
     heading: str
     drawing: Markup
     legend: tuple[tuple[Markup, str], ...] = ()
     note: str = ""
+    table: tuple[tuple[str, ...], ...] = ()
 
 
 def look(role: str, others: Sequence[str] = ()) -> Look:
@@ -94,14 +99,16 @@ def accuracy_chart(found: Sequence[Entry], budget_ms: float | None, name: str = 
         if entry.accuracy_interval:
             ends = [area.y(100 * end) for end in entry.accuracy_interval]
             parts.append(line(x, ends[0], x, ends[1], f"whisker {mark.class_}"))
-        parts.append(marker(mark.shape, x, y, 5.6, f"point {mark.class_}", _entry_title(entry)))
+        shape = marker(mark.shape, x, y, 5.6, f"point {mark.class_}")
+        parts.append(spot(shape, x, y, _entry_lines(entry), area))
     heading = "Test accuracy against measured latency"
     description = f"{len(drawn)} networks with 95 % intervals; the best stand at the upper left. " + _limit_words(
         budget_ms
     )
     legend = tuple((legend_mark(look(entry.role, others)), entry.label) for entry, _, _ in drawn)
     note = "Lines through a mark are 95 % intervals. Up and to the left is better."
-    return Chart(heading, figure(name, heading, description, area.width, area.height, *parts), legend, note)
+    drawing = figure(name, heading, description, area.width, area.height, *parts, role="group")
+    return Chart(heading, drawing, legend, note)
 
 
 def candidates_chart(candidates: Sequence[Mapping[str, Any]], budget_ms: float | None, delivered: str) -> Chart | None:
@@ -117,24 +124,39 @@ def candidates_chart(candidates: Sequence[Mapping[str, Any]], budget_ms: float |
     sources = list(dict.fromkeys(text(row.get("source")) for row, _, _ in shown))
     looks = _source_looks(sources)
     parts = [_over_budget(area, budget_ms), axes(area, "predicted latency, ms", "loss on shared weights, nats")]
-    beyond = 0
-    for row, latency, loss in shown:
-        x, y = area.x(latency), area.y(min(loss, ceiling))
+    front = {i for i in pareto_front([(x, -y) for _, x, y in shown])}
+    front |= {i for i, (row, _, _) in enumerate(shown) if text(row.get("architecture_id")) == delivered != ""}
+    places = [(area.x(latency), area.y(min(loss, ceiling))) for _, latency, loss in shown]
+    for source, mark in looks.items():
+        crowd = [
+            marker(mark.shape, x, y, 3.4, None, "\n".join(_candidate_lines(*shown[index])))
+            for index, (x, y) in enumerate(places)
+            if index not in front and text(shown[index][0].get("source")) == source
+        ]
+        parts.append(tag("g", *crowd, class_=f"point faint {mark.class_}"))
+    for index in sorted(front, key=lambda index: shown[index][1]):
+        row, (x, y) = shown[index][0], places[index]
         mark = looks[text(row.get("source"))]
-        beyond += loss > ceiling
-        parts.append(marker(mark.shape, x, y, 3.4, f"point faint {mark.class_}", _candidate_title(row, latency, loss)))
+        shape = marker(mark.shape, x, y, 4.2, f"point {mark.class_}")
         if delivered and text(row.get("architecture_id")) == delivered:
-            parts.append(tag("circle", cx=x, cy=y, r=8.5, class_="ring"))
+            shape += tag("circle", cx=x, cy=y, r=8.5, class_="ring")
+        parts.append(spot(shape, x, y, _candidate_lines(*shown[index]), area))
+    beyond = sum(loss > ceiling for _, _, loss in shown)
     heading = "Candidates scored on the shared weights"
     description = f"{len(shown)} of {len(known)} candidates; lower is better. {_limit_words(budget_ms)}"
     legend = tuple((legend_mark(looks[source]), _source_words(source, known)) for source in sources)
-    note = "Lower is better; the ring is the delivered architecture. Point at a mark for its architecture."
+    note = (
+        "Lower is better; the ring is the delivered architecture. Point at a mark for its architecture; the Tab key "
+        "steps along the best at each latency."
+    )
     if len(shown) < len(known):
         note += f" {len(shown)} of {wording.count(len(known))} are drawn."
     if beyond:
         note += f" {beyond} with a loss above {wording.significant(ceiling)} stand at the upper edge."
-    drawing = figure("candidates", heading, description, area.width, area.height, *parts)
-    return Chart(heading, drawing, legend, note)
+    drawing = figure("candidates", heading, description, area.width, area.height, *parts, role="group")
+    best = sorted(front, key=lambda index: shown[index][1])
+    table = (_COLUMNS, *(_candidate_row(*shown[index]) for index in best))
+    return Chart(heading, drawing, legend, note, table)
 
 
 def prediction_chart(held_out: Sequence[Mapping[str, Any]]) -> Chart | None:
@@ -207,7 +229,7 @@ def latency_ruler(searched: Entry, budget: Mapping[str, Any]) -> Markup | None:
         tag(
             "rect", x=x(interval[0]), y=29, width=max(x(interval[1]) - x(interval[0]), 2), height=12, rx=2, class_="k1"
         ),
-        marker("circle", x(searched.latency_ms), 35, 6, "point k1", _entry_title(searched)),
+        marker("circle", x(searched.latency_ms), 35, 6, "point k1", "\n".join(_entry_lines(searched))),
         words(0, 66, f"fastest {wording.milliseconds(fastest)}", "tick"),
         words(560, 66, f"largest {wording.milliseconds(largest)}", "tick", "end"),
         words(min(max(x(limit), 56), 504), 14, f"budget {wording.limit(limit)}", "limit-words", "middle"),
@@ -261,21 +283,26 @@ def _limit_words(budget_ms: float | None) -> str:
     return "" if budget_ms is None else f"The budget is {wording.limit(budget_ms)}."
 
 
-def _entry_title(entry: Entry) -> str:
+def _entry_lines(entry: Entry) -> list[str]:
     accuracy, latency = wording.percent(entry.accuracy), wording.milliseconds(entry.latency_ms)
     accuracy += f" ({wording.percent_interval(entry.accuracy_interval)})" if entry.accuracy_interval else ""
     interval = wording.milliseconds_interval(entry.latency_interval_ms, entry.latency_ms)
     latency += f" ({interval})" if interval else ""
     parts = (entry.label, f"{accuracy}, {latency}", entry.architecture_id, entry.architecture)
-    return "\n".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
-def _candidate_title(row: Mapping[str, Any], latency: float, loss: float) -> str:
+def _candidate_lines(row: Mapping[str, Any], latency: float, loss: float) -> list[str]:
     accuracy = number(row.get("accuracy"))
     figures = f"loss {wording.significant(loss)}, predicted {wording.milliseconds(latency)}"
     figures += f", accuracy {wording.percent(accuracy)}" if accuracy is not None else ""
     who = f"{text(row.get('source'))} {text(row.get('architecture_id'))}".strip()
-    return "\n".join(part for part in (who, options(row), figures) if part)
+    return [part for part in (who, figures, options(row)) if part]
+
+
+def _candidate_row(row: Mapping[str, Any], latency: float, loss: float) -> tuple[str, ...]:
+    figures = wording.milliseconds(latency), wording.significant(loss), wording.percent(number(row.get("accuracy")))
+    return text(row.get("architecture_id")), text(row.get("source")), *figures, options(row)
 
 
 def _source_looks(sources: Sequence[str]) -> dict[str, Look]:

@@ -13,6 +13,10 @@ from hwnas.report.reading import Entry, entry, mapping, number, rows, text
 
 View = dict[str, Any]
 MOST_RUNS = 60
+_SEARCH_SETTINGS = {
+    "strategy": "strategy", "loss": "latency loss", "weight_steps": "weight steps",
+    "architecture_steps": "architecture steps",
+}  # fmt: skip
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> View:
@@ -28,6 +32,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> View:
         "rows": [_row(result, item, targets) for result, item in found],
         "sentences": _sentences(found) + _warnings(shown, targets, len(results)),
         "chart": _chart(found, targets, budget_ms),
+        "settings": _settings(shown),
         "versions": sorted({text(result.get("hwnas")) for result in shown} - {""}),
     }
 
@@ -56,6 +61,26 @@ def _row(result: Mapping[str, Any], item: Entry, targets: Sequence[str]) -> View
         "macs": wording.short_count(item.macs),
         "against": against[:6],
     }
+
+
+def _settings(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """What the runs were asked for, where it was not the same for all: a name, and its value in every run."""
+    asked = [
+        {
+            "budget": text(mapping(result.get("budget")).get("text")),
+            "seed": text(result.get("seed")),
+            "space": text(result.get("space")),
+            "target": text(mapping(result.get("target")).get("name")),
+            "training steps": text(result.get("train_steps")),
+            **{words: text(mapping(result.get("search")).get(key)) for key, words in _SEARCH_SETTINGS.items()},
+            **{name: text(value) for name, value in mapping(mapping(result.get("budget")).get("limits")).items()},
+            "command": text(result.get("command")),
+        }
+        for result in results
+    ]
+    names = dict.fromkeys(name for row in asked for name in row)
+    values = [(name, [row.get(name, "") for row in asked]) for name in names]
+    return [(name, row) for name, row in values if len(set(row)) > 1]
 
 
 def _sentences(found: Sequence[tuple[Mapping[str, Any], Entry]]) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from markupsafe import Markup, escape
 
 from hwnas.report.wording import decimals
 
+_TIP_CHARACTERS, _TIP_LINE = 36, 15
 MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 
 
@@ -62,15 +64,20 @@ def coordinate(value: float) -> str:
     return "0" if shown == "-0" else shown
 
 
-def figure(name: str, title: str, description: str, width: float, height: float, *content: str) -> Markup:
-    """A drawing that scales with its place, with a title and a description for those who do not see it."""
+def figure(
+    name: str, title: str, description: str, width: float, height: float, *content: str, role: str = "img"
+) -> Markup:
+    """A drawing that scales with its place, with a title and a description for those who do not see it.
+
+    One that holds `spot`s has the role "group": what is inside an "img" is not read out.
+    """
     return tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
         tag("desc", description, id=f"{name}-desc"),
         *content,
         viewBox=f"0 0 {coordinate(width)} {coordinate(height)}",
-        role="img",
+        role=role,
         aria_labelledby=f"{name}-title {name}-desc",
         class_=f"figure w{round(width)}",
     )
@@ -92,7 +99,7 @@ def polyline(positions: Sequence[tuple[float, float]], class_: str) -> Markup:
     return tag("polyline", points=joined, class_=class_)
 
 
-def marker(kind: str, x: float, y: float, size: float, class_: str, title: str = "") -> Markup:
+def marker(kind: str, x: float, y: float, size: float, class_: str | None, title: str = "") -> Markup:
     """A mark of about `size` radius; its title shows when pointed at."""
     hint = (tag("title", title),) if title else ()
     match kind:
@@ -112,6 +119,19 @@ def marker(kind: str, x: float, y: float, size: float, class_: str, title: str =
             return tag("path", *hint, d=_path([(x + dx, y + dy) for dx, dy in [*corners, (-a, -a)]]), class_=class_)
         case _:
             return tag("circle", *hint, cx=x, cy=y, r=size, class_=class_)
+
+
+def spot(mark: str, x: float, y: float, lines: Sequence[str], area: Panel) -> Markup:
+    """A mark that the keyboard reaches too: its lines show beside it while it is pointed at or focused."""
+    left = x > (area.x.start + area.x.stop) / 2
+    wrapped = [part for one in lines for part in wrap(one, _TIP_CHARACTERS)]
+    top = min(max(y - 6, area.y.stop + 4), area.y.start - _TIP_LINE * len(wrapped))
+    parts = [
+        tag("tspan", part, x=x - 12 if left else x + 12, y=top + _TIP_LINE * index)
+        for index, part in enumerate(wrapped)
+    ]
+    tip = tag("text", *parts, class_="tip", text_anchor="end" if left else None)
+    return tag("g", mark, tip, class_="spot", tabindex="0", role="img", aria_label="; ".join(lines))
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:

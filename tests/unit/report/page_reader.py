@@ -9,7 +9,7 @@ INLINE = {"a", "strong", "em", "span", "code"}
 ALLOWED = set(
     "html head meta title style body div header main nav section footer h1 h2 h3 p ul li dl dt dd a strong em span "
     "small code pre table caption thead tbody tfoot tr th td figure figcaption "
-    "svg desc g rect circle line polyline polygon path text".split()
+    "details summary svg desc g rect circle line polyline polygon path text tspan".split()
 )
 
 

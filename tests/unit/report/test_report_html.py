@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -31,8 +32,8 @@ HOSTILE = (
 def test_every_section_is_there(result, metrics):
     page = read(render_report(result, metrics))
     assert set(SECTIONS) <= set(page.ids)
-    figures = [attributes for attributes in page.named("svg") if attributes.get("role") == "img"]
-    assert len(figures) == 9
+    roles = [attributes.get("role") for attributes in page.named("svg")]
+    assert (roles.count("img"), roles.count("group")) == (7, 2)  # a group holds marks that the keyboard reaches
     assert [href["href"] for href in page.named("a")] == [f"#{anchor}" for anchor in SECTIONS[1:]]
 
 
@@ -77,7 +78,20 @@ def test_whether_the_search_earned_its_time(result, metrics):
 def test_every_candidate_names_its_architecture(result, metrics):
     source = render_report(result, metrics)
     for row in result["candidates"]:
-        assert f"{row['architecture_id']}\n{' '.join(row['architecture'].values())}\n" in source
+        who, options = f"{row['source']} {row['architecture_id']}", " ".join(row["architecture"].values())
+        pattern = f'(<title>{who}\n|aria-label="{who}; )[^<>]+{options}'
+        assert re.search(pattern, source), row
+
+
+def test_the_best_candidates_are_reached_with_the_keyboard_and_stand_in_a_table(result, metrics):
+    result["candidates"] = [
+        {"architecture_id": f"{index:012x}", "source": "random", "predicted_ms": ms, "loss": loss}
+        for index, (ms, loss) in enumerate([(1.0, 2.0), (1.1, 2.5), (1.2, 1.5), (1.3, 1.6)])
+    ]
+    source = render_report(result, metrics)
+    assert re.findall(r'tabindex="0" role="img" aria-label="random (0\w+);', source) == [f"{0:012x}", f"{2:012x}"]
+    table = source[source.index("<summary>The best at each latency") :]
+    assert re.findall(r'class="mono">(\w+)</th>', table[: table.index("</table>")]) == [f"{0:012x}", f"{2:012x}"]
 
 
 def test_prediction_beside_measurement(result, metrics):
@@ -227,9 +241,9 @@ def test_a_report_stays_small(result, metrics):
     result["data"]["class_names"] = [f"class {index}" for index in range(1000)]
     many = [line | {"step": index} for index, line in enumerate(metrics * 60)]
     source = render_report(result, many)
-    assert len(source.encode()) < 500_000
+    assert len(source.encode()) < 2_000_000
     words = read(source).words
-    assert "400 of 11,200 are drawn" in words
+    assert "5000 of 11,200 are drawn" in words
     assert "1000 classes" in words and "and 960 more" in words
 
 

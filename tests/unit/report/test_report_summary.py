@@ -41,3 +41,13 @@ def test_runs_without_parts_and_hostile_names():
 def test_equal_input_gives_equal_text():
     runs = [make_result(seed) for seed in range(2)]
     assert render_summary(runs) == render_summary(runs)
+
+
+def test_settings_that_differ_are_listed_and_others_are_not():
+    other = make_result(1)
+    other["budget"] = other["budget"] | {"text": "33%"}
+    words = read(render_summary([make_result(0), other])).words
+    table = words[words.index("What was asked for, where it differs") :]
+    assert "33%" in table and "seed" in table and "strategy" not in table
+    alike = read(render_summary([make_result(0), make_result(0)])).words
+    assert "What was asked for" not in alike
