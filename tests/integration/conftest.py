@@ -11,16 +11,19 @@ from real_runs import ENVIRONMENT, SETTINGS, FirstRun, start
 from refusals import Refused, files_of
 
 from hwnas.cli import run as command
+from offline import offline
 
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory, cache_of_the_session: Path) -> FirstRun:
     """A fit with both standard baselines. With three sessions its interval may be wide, so it may miss: exit 0 or 3."""
     path = tmp_path_factory.mktemp("runs") / "first"
-    ENVIRONMENT["HWNAS_CACHE"] = str(cache_of_the_session)
+    log = tmp_path_factory.mktemp("network") / "log"
+    ENVIRONMENT.update({"HWNAS_CACHE": str(cache_of_the_session), **offline(log)})
     process = start("fit", *SETTINGS, "--out", str(path), "--json")
     out, said = process.communicate(timeout=300)
     assert process.returncode in (0, 3), said
+    assert not log.exists(), f"the network was asked for: {log.read_text()}"
     return FirstRun(path, process.returncode, json.loads(out), said)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwnas.runs.stored import NETWORK_FILES, read_run
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 # Long enough to be cut off in the search, after a checkpoint, and in a training. Later options win, but for --budget.
 TASK = (
@@ -35,3 +37,19 @@ class FirstRun:
     code: int
     result: dict[str, Any]
     said: str
+
+
+def assert_equal(out: Path, whole: Path) -> None:
+    """Two finished runs: the hash of all that they have found out, and every file that is delivered, byte by byte."""
+    hashes = {read_run(path).result()["repeat"]["canonical_sha256"] for path in (out, whole)}
+    assert len(hashes) == 1
+    assert_equal_files(out, whole)
+
+
+def assert_equal_files(out: Path, whole: Path) -> None:
+    """The delivered files of two directories."""
+    files = {path: {found.relative_to(path) for name in NETWORK_FILES for found in path.rglob(name)}
+             for path in (out, whole)}  # fmt: skip
+    assert files[out] == files[whole]
+    for name in files[out]:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name

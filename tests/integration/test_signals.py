@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -19,15 +20,17 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from real_runs import ENVIRONMENT, SETTINGS, FirstRun
+from real_runs import ENVIRONMENT, SETTINGS, FirstRun, assert_equal
+from watching import counts, moments, wait_until
 
 from hwnas.runs.checkpoints import CHECKPOINT_EVERY, CheckpointDirectory
 
-MOMENTS = 20
+# Twenty moments in all; runs that measure are stopped where a replay has nothing to do.
+REPLAYED = {"warm-up": 2, "search": 3, "choosing": 2, "training": 3, "baselines": 3, "export": 1, "report": 1}
+MEASURED = {"profiling": 3, "measuring": 2}
 ENDS_WITHIN_SECONDS = 15  # 5 by the law; a machine that does much else at the same time needs longer
 MARK = "HWNAS_TEST_MARK"
-WORKER = "hwnas.hardware.worker"
-FILES = ("model.onnx", "weights.safetensors", "network.json", "baselines/fixed/model.onnx")
+WORKER, CHILD = "hwnas.hardware.worker", "hwnas.evaluation.child"
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -39,12 +42,19 @@ class Running:
     out: Path
     mark: str
 
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 120
-        while not reached():
-            assert self.process.poll() is None, self.process.communicate()
-            assert time.monotonic() < deadline, "the run did not get that far"
-            time.sleep(0.01)
+    def wait_until(self, reached: Callable[[], Any]) -> None:
+        wait_until(reached, self.process)
+
+    def finish(self) -> None:
+        _, said = self.process.communicate(timeout=600)
+        assert self.process.returncode in (0, 3), said
+
+    def children(self, module: str) -> list[psutil.Process]:
+        """Its living children that run this module."""
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            return [child for child in children if module in child.cmdline()]
+        return []
 
     def lines(self) -> list[dict[str, Any]]:
         """What metrics.jsonl holds so far."""
@@ -117,13 +127,7 @@ def test_a_search_is_saved_at_the_step_that_it_had_reached(fit: Callable[..., Ru
 
 def test_a_measuring_leaves_no_worker_behind(fit: Callable[..., Running]) -> None:
     measuring = fit("run")
-
-    def workers() -> bool:
-        with contextlib.suppress(psutil.Error):
-            return any(WORKER in child.cmdline() for child in psutil.Process(measuring.process.pid).children())
-        return False
-
-    measuring.wait_until(workers)
+    measuring.wait_until(lambda: measuring.children(WORKER))
     assert_ended_well(measuring, measuring.end(signal.SIGTERM), signal.SIGTERM)
 
 
@@ -135,42 +139,65 @@ def test_a_second_signal_ends_it_at_once(fit: Callable[..., Running], first_run:
     assert searching.left_running() == []
 
 
+def test_a_worker_that_the_system_kills_is_said_to_have_run_out_of_memory(fit: Callable[..., Running]) -> None:
+    measuring = fit("run")
+    measuring.wait_until(lambda: measuring.children(WORKER))
+    measuring.children(WORKER)[0].kill()
+    _, said = measuring.process.communicate(timeout=60)
+    assert measuring.process.returncode == 1 and "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert re.search(r"^error: measuring .* bytes.* on 'onnxruntime-f32': .* killed, probably .* memory ran out", last)
+    assert measuring.left_running() == []
+
+
 @pytest.mark.slow
-def test_a_signal_at_twenty_moments(
-    fit: Callable[..., Running], first_run: FirstRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_network_that_is_trained_alone_leaves_no_process_behind(
+    fit: Callable[..., Running], first_run: FirstRun, number: signal.Signals
 ) -> None:
-    """Spread over whole runs, a third of which measure; each resumed one equals an uninterrupted one."""
+    full = ("--baselines", "full", "--search-steps", "60", "--train-steps", "40")
+    training = fit("run", *full, "--measurements", str(first_run.path))
+    training.wait_until(lambda: training.children(CHILD))
+    if number == signal.SIGTERM:
+        assert_ended_well(training, training.end(number), number)
+    else:
+        training.end(number)
+        deadline = time.monotonic() + ENDS_WITHIN_SECONDS
+        while training.left_running() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert training.left_running() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("drawn", "measures"), [(REPLAYED, False), (MEASURED, True)], ids=["replayed", "measured"])
+def test_a_signal_at_any_moment(
+    fit: Callable[..., Running], first_run: FirstRun, capsys: pytest.CaptureFixture[str],
+    drawn: dict[str, int], measures: bool,
+) -> None:  # fmt: skip
+    """Twenty moments over all stages; each run is resumed by the same command and equals an uninterrupted one."""
     rng, took = np.random.default_rng(0), []
-    replay = ("--measurements", str(first_run.path))
-    for number, share in enumerate((np.arange(MOMENTS) + rng.random(MOMENTS)) / MOMENTS):
-        measures = number % 3 == 2
-        more = () if measures else replay
-        whole = fit(f"whole-{number}", *more, cache=f"whole-cache-{number}")
-        whole.wait_until((whole.out / "config.yaml").exists)
-        begun = time.monotonic()
-        assert whole.process.communicate(timeout=300)[1] and whole.process.returncode in (0, 3)
-        duration_s = time.monotonic() - begun
-        ended_by, ended = (signal.SIGINT, signal.SIGTERM)[number % 2], False
-        while not ended:  # a machine that is less busy than before may finish the run first
-            running = fit(f"{number}-{share:.3f}", *more, cache=f"cache-{number}-{share:.3f}")
-            running.wait_until((running.out / "config.yaml").exists)
-            time.sleep(share * duration_s)
-            answer = running.end(ended_by)
-            ended, at = answer[0] not in (0, 3), share
-            share *= 0.9
-        assert_ended_well(running, answer, ended_by)
+    more = () if measures else ("--measurements", str(first_run.path))
+    for number, (stage, event) in enumerate(moments(counts(first_run.path, replayed=not measures), drawn, rng)):
+        ended_by = (signal.SIGINT, signal.SIGTERM)[number % 2]
+        running = fit(f"{number}", *more, cache=f"cache-{number}")
+        running.wait_until(lambda r=running, s=stage, e=event: counts(r.out, replayed=not measures)[s] >= e)
+        time.sleep(0.02 * rng.random())
+        answer = running.end(ended_by)
+        if answer[0] in (0, 3):  # it was that near its end
+            assert stage in ("measuring", "report") and not running.left_running()
+        else:
+            assert_ended_well(running, answer, ended_by)
         took.append(answer[2])
-        loops = sorted(path.name for path in running.out.glob("checkpoints/**/step-*"))
         with capsys.disabled():
-            print(f"\n{number}: {ended_by.name} at {at:.0%}, {answer[2]:.2f} s, {loops}", end="", file=sys.stderr)
-        again = fit(running.out.name, *more, cache=f"cache-{running.out.name}")
-        assert again.process.communicate(timeout=300)[1] and again.process.returncode in (0, 3)
+            where = f"{ended_by.name} in {stage} at event {event}"
+            print(f"\n{where}: exit {answer[0]}, {answer[2]:.2f} s", end="", file=sys.stderr)
+        again = fit(f"{number}", *more, cache=f"cache-{number}")
+        again.finish()
+        whole = first_run.path
         if measures:
-            whole = fit(f"replayed-{number}", "--measurements", str(again.out))
-            assert whole.process.communicate(timeout=300)[1] and whole.process.returncode in (0, 3)
-        found, expected = (json.loads((path / "result.json").read_text()) for path in (again.out, whole.out))
-        assert found["repeat"]["canonical_sha256"] == expected["repeat"]["canonical_sha256"]
-        for name in FILES:
-            assert (again.out / name).read_bytes() == (whole.out / name).read_bytes(), name
+            replayed = fit(f"replayed-{number}", "--measurements", str(again.out))
+            replayed.finish()
+            whole = replayed.out
+        assert_equal(again.out, whole)
     with capsys.disabled():
         print(f"\nmedian {statistics.median(took):.2f} s, longest {max(took):.2f} s", file=sys.stderr)

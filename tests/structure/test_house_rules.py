@@ -20,12 +20,44 @@ LONGER_FUNCTIONS: dict[str, str] = {
 }
 
 NO_NAMES = {"utils", "util", "misc", "manager", "managers", "helpers", "helper", "common"}
-NO_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "hydra"}
-NO_CALLS = {"eval", "exec", "compile", "__import__"}
+# What runs code out of data, follows an archive's own paths, or speaks to the network.
+NO_IMPORTS = set(
+    "pickle _pickle cPickle pickletools dill cloudpickle joblib jsonpickle shelve dbm marshal hydra runpy code codeop "
+    "imp pty commands ctypes cffi tarfile rarfile py7zr http urllib urllib3 requests httpx aiohttp ftplib smtplib "
+    "telnetlib xmlrpc socketserver webbrowser xml".split()
+)
+# Who may use these, and why.
+SOCKETS = {
+    "src/hwnas/runs/lock.py": "the host's name, for whoever finds the lock",
+    "src/hwnas/evaluation/channel.py": "a pair of sockets between a process and its child",
+    "src/hwnas/evaluation/child.py": "the same",
+    "src/hwnas/evaluation/isolated.py": "the same",
+}
+SUBPROCESSES = {
+    "src/hwnas/hardware/sessions.py": "measures in a process of its own",
+    "src/hwnas/evaluation/isolated.py": "trains in a process of its own",
+    "src/hwnas/runs/provenance.py": "asks git for the commit",
+}
+NO_CALLS = set(
+    "eval exec compile __import__ os.system os.popen os.startfile os.posix_spawn torch.hub.load torch.jit.load "
+    "torch.package.PackageImporter torch.ops.load_library torch.utils.cpp_extension.load importlib.import_module "
+    "importlib.util.spec_from_file_location yaml.load yaml.load_all yaml.unsafe_load yaml.unsafe_load_all "
+    "yaml.full_load yaml.full_load_all tempfile.mktemp shutil.unpack_archive subprocess.getoutput "
+    "subprocess.getstatusoutput onnx.load onnx.load_model onnx.hub.load asyncio.create_subprocess_shell".split()
+)
+MODULES_BY_NAME = {"src/hwnas/__init__.py": "loads its own modules when they are asked for, by a table in that file"}
+REASONS = {"socket": SOCKETS, "subprocess": SUBPROCESSES, "importlib.import_module": MODULES_BY_NAME}
+NO_METHODS = {"extractall", "enable_load_extension", "load_extension", "register_custom_ops_library", "executescript"}
+# A keyword that must be given, and its value.
+NEEDED = {
+    "torch.load": ("weights_only", True),
+    "np.load": ("allow_pickle", False),
+    "numpy.load": ("allow_pickle", False),
+}
 
 
 def shown(path: Path) -> str:
-    return str(path.relative_to(PROJECT))
+    return str(path.relative_to(PROJECT)) if PROJECT in path.parents else path.name
 
 
 def lines_of(path: Path) -> int:
@@ -92,27 +124,39 @@ def keyword(call: ast.Call, name: str) -> object:
     return None
 
 
-def dangers(path: Path) -> Iterator[str]:
-    """Calls that can run code from a file or from a text."""
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever, and every name out of a module: "os", "os.path", "os.path.join"."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        else:
-            continue
-        yield from (f"imports {name}" for name in names if name.split(".")[0] in NO_IMPORTS)
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dangers(path: Path) -> Iterator[str]:
+    """What can run code from a file or from a text, follow its paths, or speak to the network."""
+    for name in imported(path):
+        top = name.split(".")[0]
+        reasons = REASONS.get(name) or REASONS.get(top)
+        if shown(path) not in reasons if reasons else top in NO_IMPORTS or name in NO_CALLS:
+            yield f"imports {name}"
     for call, name in calls_of(path):
-        if name in NO_CALLS or name in ("os.system", "os.popen", "torch.hub.load"):
+        if name in NO_CALLS or name.rpartition(".")[2] in NO_METHODS:
             yield f"calls {name}"
-        if keyword(call, "shell") is True:
-            yield f"calls {name} with shell=True"
-        if name in ("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load"):
-            yield f"calls {name}: use yaml.safe_load"
-        if name == "torch.load" and keyword(call, "weights_only") is not True:
-            yield "calls torch.load without weights_only=True"
-        if name.endswith(".load") and keyword(call, "allow_pickle") is True:
+        if any(given.arg == "shell" for given in call.keywords):
+            yield f"calls {name} with shell"
+        if name.startswith("subprocess.") and call.args and isinstance(call.args[0], (ast.Constant, ast.JoinedStr)):
+            yield f"calls {name} with a text"
+        word, value = NEEDED.get(name, ("", None))
+        if word and keyword(call, word) is not value:
+            yield f"calls {name} without {word}={value}"
+        if name.endswith("load") and keyword(call, "allow_pickle") is True:
             yield f"calls {name} with allow_pickle=True"
+
+
+def texts_of(node: ast.AST) -> set[object]:
+    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
 
 
 def test_nothing_runs_code_from_a_file() -> None:
@@ -120,11 +164,36 @@ def test_nothing_runs_code_from_a_file() -> None:
     assert found == []
 
 
+def test_processes_import_nothing_out_of_the_working_directory() -> None:
+    """Wherever a module is started by its name, -P stands before it."""
+    found = [
+        f"{shown(path)}:{node.lineno}"
+        for path in package_files()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, (ast.Tuple, ast.List)) and "-m" in texts_of(node) and "-P" not in texts_of(node)
+    ]
+    assert found == []
+
+
+def test_reasons_for_sockets_and_processes_are_still_needed() -> None:
+    for banned, reasons in REASONS.items():
+        users = {shown(path) for path in package_files() if banned in imported(path)}
+        assert set(reasons) == users and all(reasons.values())
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "import pickle", "from dill import loads", "eval('1')", "exec(text)", "subprocess.run(x, shell=True)",
         "yaml.load(file)", "torch.load(path)", "torch.load(path, weights_only=False)", "np.load(p, allow_pickle=True)",
+        "np.load(p)", "import marshal", "import shelve", "from joblib import load", "import runpy", "import code",
+        "import ctypes", "import tarfile", "archive.extractall(p)", "from shutil import unpack_archive",
+        "import webbrowser",
+        "importlib.import_module(name)", "from importlib import import_module", "from os import system", "os.popen(x)",
+        "onnx.load(path)", "from onnx import load", "connection.enable_load_extension(True)", "tempfile.mktemp()",
+        "subprocess.run('ls')", "subprocess.run(f'ls {x}')", "subprocess.run(x, shell=yes)", "import subprocess",
+        "import socket", "from urllib.request import urlopen", "import requests", "torch.jit.load(p)",
+        "yaml.unsafe_load(x)", "subprocess.getoutput(x)", "import xml.etree", "options.register_custom_ops_library(x)",
     ],
 )  # fmt: skip
 def test_the_dangers_are_seen(text: str, tmp_path: Path) -> None:

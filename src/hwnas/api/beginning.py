@@ -14,16 +14,14 @@ from pathlib import Path
 from hwnas import compose
 from hwnas.config import FitConfig, TrainConfig, check_text
 from hwnas.core.errors import InputError, UnknownName, quoted, said_of
-from hwnas.core.primitives import Shape
+from hwnas.core.primitives import LARGEST_VALUE, Shape
 from hwnas.data.sources import check_source
 from hwnas.hardware.engines import canonical_name
-from hwnas.runs.directory import LOCK, STORE
+from hwnas.runs.directory import STORE, RunDirectory
 from hwnas.runs.files import write_error
 from hwnas.runs.lock import RunLock
 from hwnas.runs.measurements import read_measurements
 from hwnas.runs.store import RunStore
-
-LARGEST_IMAGE = 2**26  # values; 256 MiB of f32
 
 
 def check_names(config: TrainConfig) -> None:
@@ -47,16 +45,22 @@ def check_names(config: TrainConfig) -> None:
     check_optimizer(recipe, training_device(config.train_on))
 
 
-def check_unused(out: str | Path) -> None:
-    """Refuses a directory that another process works in, before anything is loaded.
+@contextmanager
+def reserved(out: str | Path) -> Iterator[RunLock]:
+    """The lock of a run directory, taken before anything is loaded, so that a second process is refused at once.
+
+    The directory is made, and taken away again where nothing was begun in it.
 
     Raises:
         RunError: names the holder of its lock.
-        InputError: the place cannot be written, or its name cannot be kept.
+        InputError: the place cannot be written or is no run's, or its name cannot be kept.
     """
-    lock = checked_path("--out", out) / LOCK
-    if lock.exists():
-        RunLock.take(lock).release()
+    with place_for(Path(out)):
+        lock = RunDirectory.reserve(Path(out))
+        try:
+            yield lock
+        finally:
+            lock.release()
 
 
 def checked_path(what: str, path: str | Path) -> Path:
@@ -95,8 +99,8 @@ def check_shape(shape: Shape | None) -> None:
     sides = tuple(shape)
     if len(sides) != 3 or not all(type(side) is int and 0 < side < 2**16 for side in sides):
         raise InputError(f"--input-shape must be channels x height x width, for example 3x64x64, not {quoted(sides)}")
-    if prod(sides) > LARGEST_IMAGE:
-        raise InputError(f"--input-shape {'x'.join(map(str, sides))} has more than {LARGEST_IMAGE:,} values: give less")
+    if prod(sides) > LARGEST_VALUE:
+        raise InputError(f"--input-shape {'x'.join(map(str, sides))} has more than {LARGEST_VALUE:,} values: give less")
 
 
 @contextmanager

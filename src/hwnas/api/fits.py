@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
-from hwnas.api.beginning import check_names, check_unused, checked_path, place_for, replayed
+from hwnas.api.beginning import check_names, checked_path, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
 from hwnas.hardware.engines import open_engine
 from hwnas.runs.directory import RunDirectory
+from hwnas.runs.lock import RunLock
 from hwnas.runs.settings import read_settings
 from hwnas.runs.stop import Stop
 from hwnas.runs.stored import CONFIG
@@ -64,15 +65,15 @@ def fit(
     """
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
-    check_unused(out)
-    check_names(config)
-    open_engine(config.target)
     place, shown = Path(out), progress or Silence()
     command = command or _call("fit", {**values, "out": str(out)})
-    with replayed(measurements) as records, place_for(place):
-        images = _images(config)
-        config = _resolved(config, images, place, fresh, shown)
-        return _fit(config, images, place, fresh, records, command, shown, stop)
+    with reserved(out) as lock:
+        check_names(config)
+        open_engine(config.target)
+        with replayed(measurements) as records:
+            images = _images(config)
+            config = _resolved(config, images, place, fresh, shown)
+            return _fit(config, images, place, fresh, records, command, shown, stop, lock)
 
 
 def fit_several(
@@ -114,25 +115,24 @@ def fit_several(
     place, shown = Path(out), progress or Silence()
     first = checked_settings(FitConfig, {"data": data, "budget": (*budgets, "")[0], **settings})
     plans = compose.plan_fits(first, targets, budgets, seeds)
-    for name in plans:
-        check_unused(place / name)
     from hwnas.workflows.several import check_free, summarise
 
     check_free(place)
-    check_names(first)
     values = {"data": data, "budgets": list(budgets), "targets": list(targets), "seeds": seeds, **settings}
     command = command or _call("fit_several", {**values, "out": str(out)})
     fits = []
     steps: dict[tuple[str, str], dict[str, Any]] = {}  # the seeds of one task have the same settings
-    with replayed(measurements) as records, place_for(place):
-        images = _images(first)
+    with ExitStack() as held:
+        locks = {name: held.enter_context(reserved(place / name)) for name in plans}
+        check_names(first)
+        records, images = held.enter_context(replayed(measurements)), _images(first)
         for number, (name, plan) in enumerate(plans.items(), start=1):
             shown.say(f"[{number}/{len(plans)}] {place / name}")
             task = (plan.target, plan.budget)
             config = plan.model_copy(update=steps.get(task, {}))
             config = _resolved(config, images, place / name, fresh, shown)
             steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
-            fits.append(_one(config, images, place, name, fresh, records, command, shown, stop))
+            fits.append(_one(config, images, place, name, fresh, records, command, shown, stop, locks[name]))
         return summarise(fits, place, command)
 
 
@@ -188,19 +188,19 @@ def search(
     """
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
-    check_unused(out)
-    check_names(config)
-    open_engine(config.target)
     place, shown = Path(out), progress or Silence()
     command = command or _call("search", {**values, "out": str(out)})
-    with replayed(measurements) as records, place_for(place):
-        images = _images(config)
-        config = _resolved(config, images, place, fresh, shown)
-        job = compose.open_job(config, images, command)
-        from hwnas.workflows.search_only import search_only
+    with reserved(out) as lock:
+        check_names(config)
+        open_engine(config.target)
+        with replayed(measurements) as records:
+            images = _images(config)
+            config = _resolved(config, images, place, fresh, shown)
+            job = compose.open_job(config, images, command)
+            from hwnas.workflows.search_only import search_only
 
-        with _run(place, config, fresh, records, stop, shown) as run:
-            return search_only(job, run, shown)
+            with _run(place, config, fresh, records, stop, shown, lock) as run:
+                return search_only(job, run, shown)
 
 
 def train(
@@ -233,13 +233,12 @@ def train(
     from hwnas.hardware.layers import network_id
 
     config = checked_settings(TrainConfig, {"data": data, **settings})
-    check_unused(out)
-    check_names(config)
-    checked_path("network", network)
-    compose.open_network(network)
     shown = progress or Silence()
     command = command or _call("train", {"network": network, "data": data, "out": str(out), **settings})
-    with place_for(Path(out)):
+    with reserved(out) as lock:
+        check_names(config)
+        checked_path("network", network)
+        compose.open_network(network)
         images = _images(config)
         found = compose.open_network(network, images.input_shape, len(images.class_names))
         config = compose.resolved_training(config, images)
@@ -247,13 +246,13 @@ def train(
         kept = {"network": network_id(found.network), **config.model_dump(mode="json")}
         from hwnas.workflows.single import train_single
 
-        with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop, say=shown.say) as run:
+        with RunDirectory.open(Path(out), kept, fresh=fresh, stop=stop, say=shown.say, lock=lock) as run:
             return train_single(job, run, shown)
 
 
 def _one(
     config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: Path | None,
-    command: str, progress: Progress, stop: Stop | None,
+    command: str, progress: Progress, stop: Stop | None, lock: RunLock,
 ) -> OneFit:  # fmt: skip
     """One of several fits; what ends it alone is told in its row."""
     from hwnas.workflows.several import OneFit, finished
@@ -262,7 +261,7 @@ def _one(
     error, code = None, 0
     if result is None:
         try:
-            result = _fit(config, images, out / name, fresh, measurements, command, progress, stop).result
+            result = _fit(config, images, out / name, fresh, measurements, command, progress, stop, lock).result
         except (BudgetError, EvaluationFailed, TargetUnavailable) as reason:
             progress.say(f"{out / name}: {reason}")
             error, code = str(reason), reason.exit_code
@@ -273,22 +272,23 @@ def _one(
 
 def _fit(
     config: FitConfig, images: ImageData, out: Path, fresh: bool, measurements: Path | None, command: str,
-    progress: Progress, stop: Stop | None,
+    progress: Progress, stop: Stop | None, lock: RunLock,
 ) -> FitResult:  # fmt: skip
     from hwnas.workflows.fit import fit as run_fit
 
     job = compose.open_job(config, images, command)
-    with _run(out, config, fresh, measurements, stop, progress) as run:
+    with _run(out, config, fresh, measurements, stop, progress, lock) as run:
         return run_fit(job, run, progress)
 
 
 @contextmanager
 def _run(
-    out: Path, config: FitConfig, fresh: bool, measurements: Path | None, stop: Stop | None, progress: Progress
-) -> Iterator[RunDirectory]:
+    out: Path, config: FitConfig, fresh: bool, measurements: Path | None, stop: Stop | None, progress: Progress,
+    lock: RunLock,
+) -> Iterator[RunDirectory]:  # fmt: skip
     """The run directory, with the measurements that are to be replayed."""
     settings = config.model_dump(mode="json")
-    with RunDirectory.open(out, settings, fresh=fresh, stop=stop, say=progress.say) as run:
+    with RunDirectory.open(out, settings, fresh=fresh, stop=stop, say=progress.say, lock=lock) as run:
         if measurements is not None:
             run.store.import_measurements(measurements)
         yield run

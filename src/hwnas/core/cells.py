@@ -8,6 +8,8 @@ from hwnas.core.errors import InputError, UnknownName
 from hwnas.core.lowering import conv_bn, map_inputs
 from hwnas.core.primitives import Activation, Add, BatchNorm, Concat, Conv, GraphWriter, Pad, Pool, Shuffle, Slice
 
+_MOST_BLOCKS = 100  # published cells have five
+
 
 @dataclass(frozen=True, slots=True)
 class NasnetCell:
@@ -36,6 +38,8 @@ class NasnetCell:
     reduction: bool = False
 
     def __post_init__(self) -> None:
+        if len(self.blocks) > _MOST_BLOCKS or len(self.concat) > 2 + _MOST_BLOCKS:
+            raise InputError(f"a NASNet cell has at most {_MOST_BLOCKS} blocks, not {len(self.blocks):,}")
         for index, block in enumerate(self.blocks):
             shaped = isinstance(block, tuple) and [type(item) for item in block] == [int, str, int, str]
             if not shaped or not {block[0], block[2]} <= {*range(2 + index)}:

@@ -41,6 +41,20 @@ def quoted(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
+@contextmanager
+def fields_of(where: object) -> Iterator[None]:
+    """Within, whatever is read from a file has the fields that it should have; if not, the file is named.
+
+    Raises:
+        FileFormatError: a field is missing, or of another kind.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError) as reason:
+        said = f"{where}: a field is missing or wrong ({quoted(reason)}); restore it from a copy"
+        raise FileFormatError(said) from None
+
+
 class HwnasError(Exception):
     """Base of every error raised on purpose; `exit_code` is what the command line returns."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from hwnas.core.errors import InputError, quoted
-from hwnas.core.primitives import Graph, Operation, Shape, buffer_shapes, parameter_shapes
+from hwnas.core.primitives import LARGEST_VALUE, Graph, Operation, Shape, buffer_shapes, parameter_shapes
 
+LARGEST_ARRAYS = 2**28  # numbers in all arrays of a network; 1 GiB of f32
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -97,6 +99,24 @@ def check_names(graph: Graph) -> None:
                 f"the name {quoted(operation.name)} cannot stand in a module or in Python source: the parts of a node's"
                 " name begin with a letter, consist of a-z, A-Z, 0-9 and _, and are not 'training'; for example "
                 "'stage1.block0'"
+            )
+
+
+def check_sizes(graph: Graph) -> None:
+    """Checks that a network can be held in memory, before anything is made of it.
+
+    Raises:
+        InputError: a value of the network, or all of its arrays, are too large; names the operation.
+    """
+    total = 0
+    for operation in graph.operations:
+        total += sum(map(prod, parameter_shapes(operation.primitive).values()))
+        shown = "x".join(map(str, operation.shape))
+        if prod(operation.shape) > LARGEST_VALUE:
+            raise InputError(f"operation {quoted(operation.name)} gives {shown}, more than {LARGEST_VALUE:,} values")
+        if total > LARGEST_ARRAYS:
+            raise InputError(
+                f"the arrays up to operation {quoted(operation.name)} hold more than {LARGEST_ARRAYS:,} values"
             )
 
 

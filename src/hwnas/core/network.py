@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.core.errors import FileFormatError, InputError, quoted
-from hwnas.core.graphs import check_names
+from hwnas.core.graphs import check_names, check_sizes
 from hwnas.core.layers import LayerSpec, layer_from_json, layer_to_json
-from hwnas.core.primitives import Graph, GraphWriter, Shape
+from hwnas.core.primitives import MOST_OPERATIONS, Graph, GraphWriter, Shape
 
 FORMAT = "hwnas-network@1"
 
@@ -78,8 +78,12 @@ class NetworkSpec:
             raise FileFormatError("network: field 'input_shape' must be [channels, height, width]")
         if not isinstance(rows, list) or not rows:
             raise FileFormatError("network: field 'nodes' must be a list with at least one node")
+        if len(rows) > MOST_OPERATIONS:
+            raise FileFormatError(f"network: {len(rows):,} layers; at most {MOST_OPERATIONS:,} are read")
         network = NetworkSpec(tuple(shape), tuple(_node_from_json(index, row) for index, row in enumerate(rows)))
-        check_names(lower(network))
+        graph = lower(network)
+        check_names(graph)
+        check_sizes(graph)
         return network
 
 

@@ -13,6 +13,8 @@ from typing import assert_never
 from hwnas.core.errors import InputError, quoted
 
 Shape = tuple[int, ...]
+LARGEST_VALUE = 2**26  # numbers in one image or map; 256 MiB of f32
+MOST_OPERATIONS = 10_000  # the largest published networks have about 5,000
 ACTIVATIONS = ("relu", "relu6", "sigmoid", "hard_sigmoid", "hard_swish", "swish")
 
 
@@ -166,8 +168,10 @@ class GraphWriter:
         """Appends a primitive and returns the name of its value.
 
         Raises:
-            InputError: the name is taken, an input is unknown, or the shapes do not fit.
+            InputError: the name is taken, an input is unknown, the shapes do not fit, or the network is endless.
         """
+        if len(self._operations) >= MOST_OPERATIONS:
+            raise InputError(f"a network has at most {MOST_OPERATIONS:,} operations, and this one has more")
         if name in self._shapes:
             raise InputError(f"two operations are named {quoted(name)}")
         for value in inputs:
@@ -213,7 +217,7 @@ def output_shape(primitive: Primitive, inputs: Sequence[Shape]) -> Shape:
             return first
         case Activation():
             known = primitive.kind in ACTIVATIONS
-            _require(known, f"activation {primitive.kind!r} is none of {', '.join(ACTIVATIONS)}")
+            _require(known, f"activation {quoted(primitive.kind)} is none of {', '.join(ACTIVATIONS)}")
             return first
         case Pool():
             _require(primitive.kind in ("max", "avg"), f"pool kind {primitive.kind!r} is neither max nor avg")

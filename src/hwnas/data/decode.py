@@ -1,10 +1,11 @@
-"""Reading one image safely: any format that Pillow reads, any size, grey or colour, into a square of bytes."""
+"""Reading one image safely: any of the common formats and sizes, grey or colour, into a square of bytes."""
 
 from __future__ import annotations
 
 import statistics
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -19,10 +20,13 @@ from hwnas.core.errors import DataError
 
 Result = TypeVar("Result")
 Pixels = NDArray[np.uint8]
-# EPS would start Ghostscript; the others are place holders that can name a file's kind but not read it.
-_NOT_READ = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
-_TRIED_FIRST = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the rest would cost each image some attempts
+# What photographs and data sets come in. Pillow knows forty more, and each is a parser that a hostile file may reach
+# under any name: EPS starts Ghostscript, FITS unpacks without a limit.
+_READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+MOST_PIXELS = 8192 * 6144  # a camera of 50 megapixels; decoding takes up to nine bytes a pixel
+_MOST_SCANS = 100  # encoders write about ten; each passes over all pixels again, and may take a few bytes only
 _SURVEY_IMAGES = 1000
+_SHOWN = "JPEG, PNG, WebP, BMP, GIF, TIFF, PPM, JPEG 2000 and AVIF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,9 @@ class Header:
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """The formats that are read, in Pillow's names, in the order in which they are tried."""
+    """The formats that are read, in Pillow's names: those of its build, in the order in which they are tried."""
     Image.init()
-    common = [name for name in _TRIED_FIRST if name in Image.OPEN]
-    return (*common, *(name for name in Image.ID if name not in _NOT_READ and name not in common))
+    return tuple(name for name in _READ if name in Image.OPEN)
 
 
 @cache
@@ -70,7 +73,7 @@ def read_header(file: Path | bytes, name: str) -> Header:
         name: what the message calls it.
 
     Raises:
-        DataError: not an image, or one with more pixels than Pillow takes for safe (about 89 million).
+        DataError: not an image, or one of more than MOST_PIXELS.
     """
     return _with_image(file, name, lambda image: Header(*image.size, is_grey(image)))
 
@@ -89,13 +92,15 @@ def read_pixels(file: Path | bytes, name: str, wanted: PixelFormat) -> Pixels:
         uint8 array of shape (side, side, channels).
 
     Raises:
-        DataError: not an image, damaged, or one with more pixels than Pillow takes for safe (about 89 million).
+        DataError: not an image, damaged, or one of more than MOST_PIXELS.
     """
 
     def decode(image: Image.Image) -> Pixels:
         # A JPEG can be decoded at a fraction of its size; twice the wanted side keeps the resize free of aliasing.
         image.draft(None, (2 * wanted.side, 2 * wanted.side))
-        return fit(ImageOps.exif_transpose(image), wanted)
+        _check_scans(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return fit(image, wanted)
 
     return _with_image(file, name, decode)
 
@@ -156,7 +161,7 @@ def survey(count: int, header: Callable[[int], Header], resolution: int | None, 
             if not skip_bad:
                 raise
     if not headers:
-        raise DataError(f"none of {count} images can be read: expected any format that Pillow reads")
+        raise DataError(f"none of {count} images can be read: expected {_SHOWN}")
     channels = 1 if all(found.grey for found in headers) else 3
     return PixelFormat(channels, resolution or _default_side(headers))
 
@@ -172,22 +177,46 @@ def _default_side(headers: Sequence[Header]) -> int:
 
 def _with_image(file: Path | bytes, name: str, use: Callable[[Image.Image], Result]) -> Result:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on odd metadata, one for every image
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _strict():
             source: Any = BytesIO(file) if isinstance(file, bytes) else file
             with Image.open(source, formats=readable_formats()) as image:
                 return use(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise DataError(
-            f"image {name} has more than {limit} pixels: make it smaller, or leave bad images out with --skip-bad"
+            f"image {name} has more than {MOST_PIXELS:,} pixels: make it smaller, or leave bad images out with "
+            "--skip-bad"
         ) from None
     except UnidentifiedImageError:
-        reason = "it is in no image format that Pillow reads"
+        reason = f"it is none of {_SHOWN}"
     except Exception as error:  # decoders raise anything at all on damaged or hostile files
         reason = str(error) or type(error).__name__
     raise DataError(f"image {name} cannot be read ({reason}): replace it, or leave bad images out with --skip-bad")
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    """Within, Pillow takes no image of more than MOST_PIXELS, also where it lies in another, as in an icon."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = min(before or MOST_PIXELS, MOST_PIXELS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, one for every image
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _check_scans(image: Image.Image) -> None:
+    """Refuses a JPEG of 50 kB that would take minutes."""
+    if image.format in ("JPEG", "MPO"):
+        file: Any = image.fp  # type: ignore[attr-defined]
+        place = file.tell()
+        file.seek(0)
+        scans = file.read().count(b"\xff\xda")
+        file.seek(place)
+        if scans > _MOST_SCANS:
+            raise ValueError(f"it has {scans:,} scans, and at most {_MOST_SCANS} are read")
 
 
 def is_grey(image: Image.Image) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwnas.core.errors import DataError
+from hwnas.core.errors import DataError, quoted
 from hwnas.data.assemble import finish
 from hwnas.data.decode import PixelFormat, read_header, readable_suffixes, survey
 from hwnas.data.images import FolderSplit, ImageData, MemorySplit, Split
@@ -21,6 +21,7 @@ from hwnas.data.sampling import chunks
 from hwnas.data.splits import PART_OF_NAME, TRAIN, Labelled, Rows, SplitRows, require_usable, split_rows
 
 _DECODE_BATCH = 64
+_MOST_DEEP = 32  # folders in folders; people have three or four
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ScannedFolder:
 def load_folder(path: Path, options: LoadOptions) -> ImageData:
     """A folder with one folder of images a class, or with `train/` and perhaps `test/` and `val/` above such folders.
 
-    Missing splits are carved out of train. Files are images if their name ends as one that Pillow reads (.jpg, .png,
+    Missing splits are carved out of train. Files are images if their name ends as one of an image (.jpg, .png,
     …); folders inside a class belong to it; whatever begins with a dot is ignored, and so is anything beside `train/`
     that is none of the split folders. Size and channels are chosen as `decode.survey` says. Images that fit the memory
     limit are decoded at once; otherwise they are decoded as they are needed, after their headers, or with `skip_bad`
@@ -103,7 +104,7 @@ def scan_folder(path: Path) -> ScannedFolder:
                 raise DataError(f"{folder}/{name} is a class that train/ does not have: add it there or remove it")
             found = sorted(_images(root / folder / name, root))
             if not found and part == TRAIN:
-                endings = "file names that end in .jpg, .png or another format that Pillow reads"
+                endings = "file names that end in .jpg, .png or the like"
                 raise DataError(
                     f"class folder {folder + '/' if folder else ''}{name} has no images: expected {endings}"
                 )
@@ -130,11 +131,15 @@ def _folders(folder: Path, root: Path) -> list[str]:
     return sorted(entry.name for entry in _visible(folder, root) if entry.is_dir(follow_symlinks=False))
 
 
-def _images(folder: Path, root: Path) -> Iterator[str]:
+def _images(folder: Path, root: Path, deep: int = 1) -> Iterator[str]:
+    if deep > _MOST_DEEP:
+        raise DataError(
+            f"{quoted(folder.relative_to(root).as_posix())} is more than {_MOST_DEEP} folders deep: move it up"
+        )
     suffixes = readable_suffixes()
     for entry in _visible(folder, root):
         if entry.is_dir(follow_symlinks=False):
-            yield from _images(Path(entry.path), root)
+            yield from _images(Path(entry.path), root, deep + 1)
         elif entry.is_file() and os.path.splitext(entry.name)[1].lower() in suffixes:
             yield Path(entry.path).relative_to(root).as_posix()
 

@@ -19,6 +19,9 @@ from hwnas.data.options import LoadOptions
 from hwnas.data.splits import PART_OF_NAME, Labelled, Rows, checked_labels
 
 Arrays = Mapping[str, NDArray[Any]]
+_BARE = b"\x93NUMPY"
+_MOST_ARRAYS = 64
+_MOST_RATIO, _SMALL_BYTES = 200, 2**26  # digits on white paper are packed about tenfold
 _LAYOUTS = (
     "expected x_train and y_train (perhaps x_test, y_test, x_val, y_val, names), or train_jpeg, train_offset and "
     "train_label (perhaps the same of test and val, and names)"
@@ -30,7 +33,7 @@ def load_pack(path: Path, options: LoadOptions) -> ImageData:
 
     Plain: `x_train` (uint8, shape (N, H, W) or (N, H, W, 1 or 3)) and `y_train` (whole numbers, shape (N,)).
     Encoded: `train_jpeg` (uint8, all files joined), `train_offset` (N + 1 positions: image i is
-    jpeg[offset[i]:offset[i + 1]]) and `train_label`; any format that Pillow reads will do.
+    jpeg[offset[i]:offset[i + 1]]) and `train_label`; any format that `decode` reads will do.
     In both the same of `test` and `val` (or `valid`, `search`) may follow, and `names`, one for each class. Missing
     splits are carved out of train.
 
@@ -41,7 +44,7 @@ def load_pack(path: Path, options: LoadOptions) -> ImageData:
     arrays = _read_arrays(path, options)
     parts = {name: part for name, part in PART_OF_NAME.items() if f"{name}_jpeg" in arrays or f"x_{name}" in arrays}
     if "train" not in parts:
-        found = ", ".join(sorted(arrays)) or "nothing"
+        found = ", ".join(sorted(arrays))[:200] or "nothing"
         raise FileFormatError(f"{path.name} holds {found}: {_LAYOUTS}")
     names = _names(arrays, path)
     if "train_jpeg" in arrays:
@@ -113,20 +116,33 @@ class _File:
 def _read_arrays(path: Path, options: LoadOptions) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
-            opened = np.load(file, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
+            if file.read(len(_BARE)) == _BARE:
                 raise FileFormatError(f"{path.name} holds one bare array, not a .npz pack: {_LAYOUTS}")
-            with opened as stored, zipfile.ZipFile(path) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
-                if not options.fits_memory(unpacked):
-                    limit = f"{options.memory_limit_mb:,} MiB"
-                    raise DataError(f"{path.name} unpacks to {unpacked // 2**20:,} MiB, the limit is {limit}")
+            with zipfile.ZipFile(file) as archive:
+                _check_sizes(path, archive.infolist(), options)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
     except (FileFormatError, DataError):
         raise
     except Exception as error:  # a damaged archive raises whatever its damaged part leads to
         kind = "holds Python objects, which are never loaded" if "pickle" in str(error) else "is damaged or no .npz"
         raise FileFormatError(f"{path.name} {kind} ({error}): {_LAYOUTS}") from None
+
+
+def _check_sizes(path: Path, members: list[zipfile.ZipInfo], options: LoadOptions) -> None:
+    """Refuses an archive that is far more than it seems; what it says of its members, reading them holds it to."""
+    unpacked, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if not options.fits_memory(unpacked):
+        limit = f"{options.memory_limit_mb:,} MiB"
+        raise DataError(f"{path.name} unpacks to {unpacked // 2**20:,} MiB, the limit is {limit}")
+    if unpacked > max(_MOST_RATIO * packed, _SMALL_BYTES):
+        raise FileFormatError(
+            f"{path.name} unpacks to {unpacked // 2**20:,} MiB, more than {_MOST_RATIO} times what it takes, as no "
+            "images do: store them without compression (numpy.savez) if they are real"
+        )
+    if len(members) > _MOST_ARRAYS:
+        raise FileFormatError(f"{path.name} holds {len(members):,} arrays: {_LAYOUTS}")
 
 
 def _array(arrays: Arrays, name: str, path: Path) -> NDArray[Any]:

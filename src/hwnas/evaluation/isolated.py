@@ -37,7 +37,7 @@ from hwnas.training.device import TrainingDevice
 from hwnas.training.memory import says_out_of_memory
 from hwnas.training.recipe import Recipe
 
-CHILD = (sys.executable, "-m", "hwnas.evaluation.child")
+CHILD = (sys.executable, "-P", "-m", "hwnas.evaluation.child")  # -P: nothing out of the working directory
 PATIENCE_S = 600.0
 _LAST_WORDS_BYTES = 4096
 _ENDS_WITHIN_S = 5.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,12 +18,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol, final
 
-from hwnas.core.errors import EvaluationFailed, RunError, TargetUnavailable
+from hwnas.core.errors import EvaluationFailed, HwnasError, OutOfMemory, ProcessLost, RunError, TargetUnavailable
 from hwnas.core.primitives import Shape
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.targets import Target
 
-WORKER = (sys.executable, "-m", "hwnas.hardware.worker")
+# -P: what lies in the working directory, such as somebody's numpy.py, is not imported.
+WORKER = (sys.executable, "-P", "-m", "hwnas.hardware.worker")
+_LISTED = 3  # files that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +137,10 @@ class WorkerTimer:
                 "warm_up_calls": plan.warm_up_calls,
                 "unstable_above": plan.unstable_above,
             }
-            answer = self._answer(target, json.dumps(request))
+            answer = self._answer(target, json.dumps(request), _listed(models))
         return read_session(answer, tuple(models), target)
 
-    def _answer(self, target: Target, request: str) -> Any:
+    def _answer(self, target: Target, request: str, files: str) -> Any:
         try:
             done = subprocess.run(
                 self.command, input=request, capture_output=True, text=True, timeout=self.timeout_s, check=False
@@ -148,13 +151,32 @@ class WorkerTimer:
                 "is the machine overloaded, or a network far too large?"
             ) from None
         if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            last = lines[-1] if lines else "it said nothing"
-            raise EvaluationFailed(f"measuring on {target.name!r} ended with status {done.returncode}: {last}")
+            raise _crash(f"measuring {files} on {target.name!r}", done.returncode, done.stderr)
         try:
             return json.loads(done.stdout)
         except json.JSONDecodeError as reason:
             raise EvaluationFailed(f"measuring on {target.name!r} gave an answer that is no JSON: {reason}") from None
+
+
+def _listed(models: Mapping[str, ModelFile]) -> str:
+    """The files of a session for messages, the largest first."""
+    names = sorted(models, key=lambda name: -len(models[name].content))
+    said = [f"{name} ({len(models[name].content):,} bytes)" for name in names[:_LISTED]]
+    return ", ".join(said + ([f"{len(names) - _LISTED} more files"] if len(names) > _LISTED else []))
+
+
+def _crash(what: str, status: int, said: str) -> EvaluationFailed:
+    """Why a worker ended without an answer; whoever is killed without a word was most often in the way of others."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1] if lines else "it said nothing"
+    if status == -signal.SIGKILL:
+        return OutOfMemory(
+            f"{what}: its process was killed, probably by the system because memory ran out; end other programs or "
+            "search smaller networks, then run the same command again"
+        )
+    if status < 0:
+        return ProcessLost(f"{what}: its process was ended by {signal.Signals(-status).name} ({last})")
+    return EvaluationFailed(f"{what} ended with status {status}: {last}")
 
 
 def _written(models: Mapping[str, ModelFile], removed: contextlib.ExitStack) -> dict[str, Path]:
@@ -188,11 +210,12 @@ def read_session(answer: Any, names: tuple[str, ...], target: Target) -> Session
 
     Raises:
         EvaluationFailed: it says so, or it is not whole.
+        OutOfMemory: it says so.
         TargetUnavailable: it says so.
     """
     try:
         if "error" in answer:
-            kinds = {"TargetUnavailable": TargetUnavailable}
+            kinds: dict[str, type[HwnasError]] = {kind.__name__: kind for kind in (TargetUnavailable, OutOfMemory)}
             raise kinds.get(answer["kind"], EvaluationFailed)(answer["error"])
         samples = {
             name: Samples(tuple(map(float, row["cpu_ms"])), tuple(map(float, row["wall_ms"])))

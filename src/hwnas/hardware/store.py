@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from hwnas.hardware.fields import numbers, positive, whole
 from hwnas.hardware.targets import Target
 
 FORMAT = "hwnas-target@1"
+_LIMIT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class TargetStore:
         """
         path = self._path(target)
         try:
-            content = _verified(path)
+            content = verified(path)
             if content["key"] != target.key.to_json():
                 raise ValueError("it belongs to another target")
             return _record(content)
@@ -145,7 +147,7 @@ class TargetStore:
         """A sentence if this target was measured before under another key, for example another engine version."""
         for path in sorted(self.directory.glob("*.json")):
             try:
-                content = _verified(path)
+                content = verified(path)
                 key = content["key"]
                 same = content["target"] == target.name and key["input_shape"] == list(target.key.input_shape)
             except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, FileFormatError):
@@ -156,8 +158,11 @@ class TargetStore:
         return ""
 
 
-def _verified(path: Path) -> dict[str, Any]:
+def verified(path: Path) -> dict[str, Any]:
     """The content of a stored file; ValueError, KeyError or TypeError if it is damaged."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LIMIT_BYTES:  # a pipe would be waited for
+        raise ValueError("it is not a file of this cache")
     stored = path.read_text(encoding="utf-8")
     data = json.loads(stored)
     if data["format"] != FORMAT:
@@ -228,6 +233,6 @@ def _locked(path: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with path.open("w") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,7 @@
 """The measuring process: `python -m hwnas.hardware.worker`, one JSON request on stdin, raw samples on stdout.
 
-It has a process of its own so that nothing else shares its CPU clock, its caches' history or its crash.
+It has a process of its own so that nothing else shares its CPU clock, its caches' history or its crash. It ends when
+the process that asked is gone, however that died.
 """
 
 from __future__ import annotations
@@ -8,26 +9,33 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
+import select
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from hwnas.core.errors import EvaluationFailed, HwnasError
+from hwnas.core.errors import EvaluationFailed, HwnasError, OutOfMemory, TargetUnavailable
 from hwnas.core.protocols import Runner
 from hwnas.hardware.engines import open_engine
 
 NS_PER_MS = 1e6
+LONGEST_STEP_MS = 0.5
 
 
 def main() -> int:
     """Answers the request on stdin."""
     answers = _stdout_for_answers_only()
+    _end_when_nobody_listens(answers.fileno())
     request = json.load(sys.stdin)
     _pin(request["threads"])
+    _leave_memory()
     try:
+        _check_clock()
         answer = _answer(request)
     except HwnasError as reason:
         answer = {"error": str(reason), "kind": type(reason).__name__}
@@ -43,10 +51,50 @@ def _stdout_for_answers_only() -> TextIO:
     return answers
 
 
+def _end_when_nobody_listens(descriptor: int) -> None:
+    """Ends this process when the other end of its pipe is closed; the thread sleeps in the system until then."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(descriptor, 0)  # no event of its own, so only that
+        poll.poll()
+        os._exit(1)
+
+    if hasattr(select, "poll"):
+        threading.Thread(target=watch, daemon=True).start()
+
+
 def _pin(threads: int) -> None:
     """Stays on as many cores as the target has threads, so that caches stay warm; not every system allows it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+
+
+def _check_clock() -> None:
+    """A limit on CPU time makes Linux count it in ticks of milliseconds, longer than what is to be timed.
+
+    Raises:
+        TargetUnavailable: it does.
+    """
+    moments = [time.process_time_ns()]
+    while len(moments) < 3:  # the first step was under way
+        now = time.process_time_ns()
+        if now != moments[-1]:
+            moments.append(now)
+    step_ms = (moments[2] - moments[1]) / NS_PER_MS
+    if step_ms > LONGEST_STEP_MS:
+        raise TargetUnavailable(
+            f"CPU time is counted in steps of {step_ms:.2g} ms here, too coarse to time a network: if a limit is set "
+            "(ulimit -t), lift it"
+        )
+
+
+def _leave_memory() -> None:
+    """A file that asks for more than half of the machine's memory gets an error, and nobody else has to make room."""
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = [half, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(allowed), hard))
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +121,8 @@ def _load(request: dict[str, Any]) -> list[Runner]:
             runners.append(engine.load(Path(model["path"]).read_bytes(), tuple(model["input_shape"])))
         except EvaluationFailed as reason:
             raise EvaluationFailed(f"{model['name']}: {reason}") from reason
+        except MemoryError as reason:
+            raise OutOfMemory(f"{model['name']}: memory ran out while it was loaded to be measured") from reason
     return runners
 
 

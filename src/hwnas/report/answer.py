@@ -25,6 +25,7 @@ def answer(result: Mapping[str, Any], searched: Entry | None) -> View:
         "where": wording.target_words(mapping(result.get("target"))),
         "searched": searched,
         "verdict": verdict(searched, budget_ms, inside),
+        "beside": _beside(rows(result.get("comparison"))) if searched else [],
         "ruler": None,
         "figures": [],
     }
@@ -68,6 +69,20 @@ def verdict(searched: Entry | None, budget_ms: float | None, inside: bool | None
     )
 
 
+def _beside(known: Sequence[Mapping[str, Any]]) -> list[View]:
+    """How the network stands against each baseline, in two words, with the difference in points."""
+    views = []
+    for row in known[:6]:
+        difference, interval = number(row.get("difference")), pair(row.get("interval"))
+        if difference is None or interval is None:
+            continue
+        how = "more accurate than" if interval[0] > 0 else "less accurate than" if interval[1] < 0 else "level with"
+        range_ = f"{wording.points(interval[0])} to {wording.points(interval[1])}"
+        label = text(row.get("label")) or text(row.get("against"))
+        views.append({"how": how, "label": label, "points": wording.points(difference), "interval": range_})
+    return views
+
+
 def earned(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
     """Whether the search earned its time: the comparison's sentences and the table behind them."""
     budget_ms = number(mapping(result.get("budget")).get("latency_ms"))
@@ -75,6 +90,7 @@ def earned(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
     return {
         "differences": _differences(rows(result.get("comparison"))),
         "table": [_network_row(item, budget_ms, charts.look(item.role, others)) for item in found],
+        "shown": len(found) > 1 or bool(result.get("comparison")),
         "both_weights": any(_both_weights(item) for item in found),
         "reasons": [(item.label, text(item.data.get("reason"))) for item in found if item.data.get("reason")],
         "seed": text(result.get("seed")),
@@ -93,7 +109,7 @@ def _differences(known: Sequence[Mapping[str, Any]]) -> list[View]:
             "label": text(row.get("label")) or text(row.get("against")),
             "difference": wording.points(difference),
             "interval": f"{wording.points(interval[0])} to {wording.points(interval[1])}" if interval else "",
-            "verdict": text(row.get("verdict")),
+            "verdict": wording.minus(text(row.get("verdict"))),
             "mark": "" if difference is None else charts.difference_mark(difference, interval, reach),
         }
         views.append(view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,17 +20,26 @@ def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searc
     lines = [row for row in lines if number(row.get("step")) is not None]
     budget = mapping(result.get("budget"))
     limit, planned = number(budget.get("latency_ms")), number(budget.get("planned_ms"))
-    marks = [] if limit is None else [(limit, f"budget {wording.limit(limit)}")]
+    aim = None if limit is None else (limit, f"budget {wording.limit(limit)}")
     if planned is not None and planned != limit:
-        marks = [(planned, f"aim {wording.limit(planned)}")]
+        aim = (planned, f"aim {wording.limit(planned)}")
+    loss = ("Cross-entropy of the sampled paths, nats", _curve(lines, "ce"))
+    if not loss[1]:
+        loss = ("Training loss of the sampled paths, nats", _curve(lines, "loss"))
+    known: list[tuple[str, str, list[tuple[float, float]]]] = [
+        ("entropy", "Mean entropy of the gates, nats", _curve(lines, "entropy")),
+        ("expected", "Expected latency, ms", _curve(lines, "expected_ms")),
+        ("loss", *loss),
+    ]
+    since = _gates_move(known[0][2])
     curves = [
-        charts.curve_chart("entropy", "Mean entropy of the gates, nats", _curve(lines, "entropy")),
-        charts.curve_chart("expected", "Expected latency, ms", _curve(lines, "expected_ms"), marks),
-        _loss_chart(lines),
+        charts.curve_chart(name, heading, curve, limit=aim if name == "expected" else None, since=since)
+        for name, heading, curve in known
     ]
     gated = [row for row in lines if mapping(row.get("gates"))]
     view: View = {
         "curves": [chart for chart in curves if chart],
+        "table": charts.course_table([(heading, curve) for _, heading, curve in known]),
         "since": len(gated) >= drawing.FEWEST_LINES,
         "strip": drawing.gate_strip(gated, searched.choices if searched else {}),
         "facts": _search_facts(mapping(result.get("search"))),
@@ -54,14 +64,16 @@ def network(result: Mapping[str, Any], searched: Entry | None) -> View:
     ]
     return {
         "blocks": table,
-        "drawing": drawing.network_drawing(blocks),
+        "timed": slowest > 0,
+        "drawing": drawing.network_drawing(blocks, searched.choices if searched else None),
         "scale": drawing.heat_scale(),
         "lead": _network_lead(blocks, searched),
     }
 
 
-def compute(result: Mapping[str, Any]) -> View:
+def compute(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
     """Where the CPU-seconds went."""
+    labels = {item.role: item.label for item in found}
     known = [
         (text(row.get("stage")), number(row.get("cpu_seconds")), number(row.get("wall_seconds")))
         for row in rows(result.get("compute"))
@@ -69,7 +81,7 @@ def compute(result: Mapping[str, Any]) -> View:
     total = sum(cpu or 0.0 for _, cpu, _ in known)
     table = [
         {
-            "stage": stage,
+            "stage": wording.stage_words(stage, labels),
             "cpu": wording.seconds(cpu),
             "wall": wording.seconds(wall),
             "share": wording.percent(cpu / total, 0) if cpu is not None and total else "",
@@ -78,18 +90,35 @@ def compute(result: Mapping[str, Any]) -> View:
         for stage, cpu, wall in known
     ]
     elapsed = sum(wall or 0.0 for _, _, wall in known)
-    return {"table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed)}
+    baselines = sum(cpu or 0.0 for stage, cpu, _ in known if {*stage.split("/")} & (labels.keys() - {"searched"}))
+    lead = f"{wording.seconds(total)} of CPU time in {wording.seconds(elapsed)}" if total else ""
+    lead += f"; {wording.percent(baselines / total, 0)} of it for the baselines" if total and baselines else ""
+    return {"table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed), "lead": lead}
 
 
-def provenance(result: Mapping[str, Any]) -> list[View]:
-    """Named lists of facts: data, target, versions."""
+def again(command: str) -> str:
+    """The command that repeats a run with its own measurements in another directory; "" where it cannot be told."""
+    try:
+        parts = shlex.split(command)
+    except ValueError:
+        return ""
+    if "--out" not in parts[:-1] or "--measurements" in parts:
+        return ""
+    place = parts.index("--out") + 1
+    out = parts[place].rstrip("/")
+    return shlex.join([*parts[:place], f"{out}-again", *parts[place + 1 :], "--measurements", out])
+
+
+def provenance(result: Mapping[str, Any], settings: Mapping[str, Any]) -> list[View]:
+    """Named lists of facts: data, target, settings, versions."""
     target = mapping(result.get("target"))
+    made = dict([(key, text(result.get(key))) for key in ("hwnas", "space", "seed")])
     groups: list[tuple[str, list[tuple[str, str]]]] = [
         ("Data", _data_facts(mapping(result.get("data")))),
         ("Target", [(key, text(target.get(key))) for key in ("name", "id")] + _flat(mapping(target.get("key")))),
-        ("Made with", [(key, text(result.get(key))) for key in ("hwnas", "space", "seed")]
-                      + _flat(mapping(result.get("environment")))),
-    ]  # fmt: skip
+        ("Settings", _flat(settings)),
+        ("Made with", list({**made, **dict(_flat(mapping(result.get("environment"))))}.items())),
+    ]
     views = [{"heading": heading, "facts": [fact for fact in facts if fact[1]]} for heading, facts in groups]
     return [view for view in views if view["facts"]]
 
@@ -100,10 +129,9 @@ def _network_lead(blocks: Sequence[drawing.Block], searched: Entry | None) -> st
     if shares:
         share, most = max(shares, key=lambda pair: pair[0])
         lead = f"The largest share of the time, {wording.percent(share, 0)}, goes into {most.name} ({most.says})."
-    removed = [choice for choice, option in searched.choices.items() if option == "zero"] if searched else []
-    if removed:
-        total = len(searched.choices) if searched else 0
-        lead += f" The search left out {len(removed)} of {total} searched layers: {', '.join(removed[:20])}."
+    removed = drawing.left_out(searched.choices) if searched else []
+    if searched and removed:
+        lead += f" {len(removed)} of the {len(searched.choices)} layers that were open to choice are left out."
     return lead.strip()
 
 
@@ -138,12 +166,12 @@ def _search_facts(search: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value and value != wording.MISSING]
 
 
-def _loss_chart(lines: Sequence[Mapping[str, Any]]) -> charts.Chart | None:
-    """The cross-entropy where it was recorded by itself, otherwise the loss."""
-    cross_entropy = _curve(lines, "ce")
-    if cross_entropy:
-        return charts.curve_chart("loss", "Cross-entropy of the sampled paths, nats", cross_entropy)
-    return charts.curve_chart("loss", "Training loss of the sampled paths, nats", _curve(lines, "loss"))
+def _gates_move(entropy: Sequence[tuple[float, float]]) -> tuple[float, str] | None:
+    """The step up to which the entropy of the gates stood still; None where they moved from the start, or never."""
+    still = 0
+    while still + 1 < len(entropy) and abs(entropy[still + 1][1] - entropy[0][1]) < 1e-6:
+        still += 1
+    return (entropy[still][0], "gates learn") if 0 < still < len(entropy) - 1 else None
 
 
 def _curve(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
@@ -155,11 +183,14 @@ def _flat(data: Mapping[str, Any], depth: int = 0) -> list[tuple[str, str]]:
     """An object's values by name; the values of objects inside it stand under their own names."""
     found: list[tuple[str, str]] = []
     for name, value in data.items():
-        said = name.replace("_", " ")
+        said = name if name.isupper() else name.removesuffix("_bytes").replace("_", " ")
+        size = number(value) if name.endswith("_bytes") else None
         if isinstance(value, Mapping):
             found += _flat(value, depth + 1) if depth < 2 else []
         elif isinstance(value, list):
             found.append((said, ", ".join(str(item) for item in value[:20])))
+        elif isinstance(value, bool) or size is not None:
+            found.append((said, wording.short_count(size, "B") if size is not None else "yes" if value else "no"))
         elif value is not None:
             found.append((said, str(value)))
     return found[:MOST_FACTS]

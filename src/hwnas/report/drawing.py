@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,37 +52,48 @@ def blocks_of(result: Mapping[str, Any]) -> list[Block]:
     return [_block(row) for row in rows(result.get("blocks"))[:MOST_BLOCKS]]
 
 
-def network_drawing(blocks: Sequence[Block]) -> Markup | None:
-    """The network as a chain of boxes: wider is more channels, darker is more latency."""
+def network_drawing(blocks: Sequence[Block], choices: Mapping[str, Any] | None = None) -> Markup | None:
+    """The network as a chain of boxes: wider is more channels, darker is more latency.
+
+    Args:
+        blocks: of the network, in order.
+        choices: option by choice; the layers that were left out are drawn, too, where they would have been.
+    """
     if not blocks:
         return None
+    known = any(block.latency_ms is not None for block in blocks)
+    slowest = max((block.latency_ms or 0.0 for block in blocks), default=0.0)
     widest = max((block.channels or 1 for block in blocks), default=1)
     heaviest = max((block.share or 0.0 for block in blocks), default=0.0) or 1.0
-    step, top, centre = 42.0, 46.0, 232.0
+    y, centre = 40.0, 226.0
     heads = (
         (0, "block", None),
         (centre, "kernel · expansion · channels", "middle"),
-        (402, "map", "end"),
-        (460, "latency", "end"),
+        (380, "map", "end"),
+        (460, "latency, ms" if known else "", "end"),
     )
     parts = [words(x, 14, said, "axis-title", anchor) for x, said, anchor in heads]
-    parts.append(line(centre, 24, centre, top, "chain"))
-    for index, block in enumerate(blocks):
-        y = top + step * index
+    parts.append(_arrow(centre, 24, y))
+    for block, skipped in _with_left_out(blocks, choices or {}):
+        if block is None:
+            box = tag("rect", x=centre - 40, y=y, width=80, height=20, rx=6, class_="box left-out")
+            parts.append(tag("g", box, words(centre, y + 14, "left out", "small", "middle")))
+            parts.append(words(0, y + 14, shortened(skipped, 17), "tick"))
+            parts.append(_arrow(centre, y + 20, y + 34))
+            y += 34
+            continue
         width = 104 + 106 * math.sqrt((block.channels or 1) / widest)
         heat = heat_class(block.share or 0.0, heaviest)
         title = tag("title", f"{block.name}: {block.says}\n{_share_words(block)}")
-        box = tag("rect", title, x=centre - width / 2, y=y, width=width, height=28, rx=6, class_=f"box {heat}")
-        parts.append(tag("g", box, words(centre, y + 18.5, shortened(block.short, 27), f"on-{heat}", "middle")))
+        box = tag("rect", x=centre - width / 2, y=y, width=width, height=28, rx=6, class_=f"box {heat}")
+        parts.append(tag("g", title, box, words(centre, y + 18.5, shortened(block.short, 27), f"on-{heat}", "middle")))
         parts.append(words(0, y + 18.5, shortened(block.name, 17), "tick-dark"))
-        parts.append(words(402, y + 18.5, block.map_size, "tick", "end"))
-        parts.append(
-            words(460, y + 18.5, wording.percent(block.share) if block.share is not None else "", "tick-dark", "end")
-        )
-        tip = y + step
-        parts.append(line(centre, y + 28, centre, tip - 1, "chain"))
-        parts.append(polyline([(centre - 4, tip - 6), (centre, tip - 1), (centre + 4, tip - 6)], "chain"))
-    height = top + step * len(blocks) + 18
+        parts.append(words(380, y + 18.5, block.map_size, "tick", "end"))
+        if known:
+            parts.append(words(460, y + 18.5, wording.like(block.latency_ms, slowest), "tick-dark", "end"))
+        parts.append(_arrow(centre, y + 28, y + 42))
+        y += 42
+    height = y + 18
     parts.append(words(centre, height - 5, "class scores", "tick", "middle"))
     description = "From the image at the top to the class scores at the bottom: " + "; ".join(
         f"{block.name}: {block.says}" for block in blocks
@@ -135,6 +146,30 @@ def heat_scale() -> Markup:
     cells = [tag("rect", x=18 * step, y=0, width=18, height=10, class_=f"heat{step}") for step in range(HEAT_STEPS)]
     width = 18 * HEAT_STEPS
     return tag("svg", *cells, viewBox=f"0 0 {width} 10", width=width, height=10, class_="inline", aria_hidden="true")
+
+
+def left_out(choices: Mapping[str, Any]) -> list[str]:
+    """The choices that were decided for no layer at all."""
+    return [choice for choice, option in choices.items() if option == "zero"]
+
+
+def _with_left_out(blocks: Sequence[Block], choices: Mapping[str, Any]) -> Iterator[tuple[Block | None, str]]:
+    """The blocks, and after each the choices behind it that were left out, as (None, name)."""
+    behind: dict[str, list[str]] = {}
+    names, before = {block.name for block in blocks}, ""
+    for choice in list(choices)[:MOST_CHOICES]:
+        if choice in names:
+            before = choice
+        elif before and choices[choice] == "zero":
+            behind.setdefault(before, []).append(choice)
+    for block in blocks:
+        yield block, ""
+        yield from ((None, choice) for choice in behind.pop(block.name, ()))
+
+
+def _arrow(x: float, start: float, tip: float) -> Markup:
+    head = polyline([(x - 4, tip - 6), (x, tip - 1), (x + 4, tip - 6)], "chain")
+    return line(x, start, x, tip - 1, "chain") + head
 
 
 def _cell(x: float, y: float, width: float, choice: str, option: str, probability: float, delivered: bool) -> Markup:

@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hwnas.report import answer, charts, course, incidents, summary, timing, wording
+from hwnas.report import answer, candidates, charts, course, incidents, summary, timing, wording
 from hwnas.report.reading import clean, entries, mapping, number, rows, text
 
 
 def render_report(
     result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], *, title: str | None = None,
-    problems: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None, problems: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The report of one run: HTML that loads nothing and runs nothing.
 
@@ -25,6 +25,7 @@ def render_report(
         result: the content of result.json; any part may be missing and is then left out. It is not trusted.
         metrics: the lines of metrics.jsonl, in order; may be empty.
         title: of the page; by default the data's name and the target's.
+        settings: the run's resolved settings, listed where it says how to repeat it.
         problems: what is damaged or missing in the run directory; told at the head of the page.
 
     Returns:
@@ -37,7 +38,7 @@ def render_report(
     delivered = searched.architecture_id if searched else ""
     plots = [
         charts.accuracy_chart(found, budget_ms),
-        charts.candidates_chart(rows(data.get("candidates")), budget_ms, delivered),
+        candidates.candidates_chart(data, delivered),
     ]
     views = {
         "answer": answer.answer(data, searched),
@@ -47,35 +48,40 @@ def render_report(
         "prediction": timing.prediction(data, searched),
         "gates": course.gates(data, lines, searched),
         "network": course.network(data, searched),
-        "compute": course.compute(data),
-        "provenance": course.provenance(data),
+        "compute": course.compute(data, found),
+        "provenance": course.provenance(data, clean(mapping(settings))),
     }
     return _page(
         "report.html.j2",
         clean(title) if title else _title(data),
         **views,
         contents=_contents(views),
-        created=wording.moment(data.get("created")),
+        subtitle=_subtitle(data),
         command=text(data.get("command")),
+        again=course.again(text(data.get("command"))),
         canonical=text(mapping(data.get("repeat")).get("canonical_sha256")),
         version=text(data.get("hwnas")),
     )
 
 
 def render_summary(
-    results: Sequence[Mapping[str, Any]], *, title: str | None = None, findings: Sequence[str] = ()
-) -> str:
+    results: Sequence[Mapping[str, Any]], *, title: str | None = None, findings: Sequence[str] = (),
+    names: Sequence[str] = (), settings: Sequence[Mapping[str, Any]] = (),
+) -> str:  # fmt: skip
     """Several runs side by side: HTML that loads nothing and runs nothing.
 
     Args:
         results: the contents of their result.json, in the order of the rows. They are not trusted.
         title: of the page.
         findings: further sentences for its head, for example what was computed over the seeds.
+        names: of the runs; without them a run is called by its data and seed.
+        settings: their resolved settings; what differs is listed.
 
     Returns:
         The page; equal input gives equal text.
     """
-    view = summary.summary([clean(mapping(result)) for result in results])
+    known = [clean(mapping(result)) for result in results]
+    view = summary.summary(known, clean(list(names)), clean([mapping(one) for one in settings]))
     view["sentences"] = [*view["sentences"], *map(clean, findings)]
     return _page("summary.html.j2", clean(title) if title else f"{len(results)} runs side by side", **view)
 
@@ -85,9 +91,16 @@ def _title(data: Mapping[str, Any]) -> str:
     return " on ".join(part for part in (name, target) if part) or "A run of hwnas"
 
 
+def _subtitle(data: Mapping[str, Any]) -> str:
+    name, seed = text(mapping(data.get("data")).get("name")), text(data.get("seed"))
+    return " · ".join(
+        part for part in (name, f"seed {seed}" if seed else "", wording.moment(data.get("created"))) if part
+    )
+
+
 def _contents(views: Mapping[str, Any]) -> list[tuple[str, str]]:
     known = [
-        ("earned", "Did it earn its time?", views["earned"]["table"]),
+        ("earned", "Did it earn its time?", views["earned"]["shown"]),
         ("plots", "Accuracy and latency", views["plots"]),
         ("prediction", "Predicted against measured", views["prediction"]["shown"]),
         ("gates", "How the search decided", views["gates"]["shown"]),

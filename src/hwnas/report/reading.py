@@ -10,6 +10,7 @@ from typing import Any
 LONGEST_TEXT = 2000
 LONGEST_LABEL = 90
 LARGEST_NUMBER = 1e15
+DEEPEST = 50
 # Control and format characters (terminal escapes, reversed writing) and lone surrogates, which no file can hold.
 _UNWANTED = frozenset({"Cc", "Cf", "Cs"})
 
@@ -59,16 +60,21 @@ class Entry:
         return self.latency_interval_ms[1] <= budget_ms
 
 
-def clean(value: Any) -> Any:
-    """The same plain data with every text freed of control characters and cut to a readable length."""
+def clean(value: Any, deep: int = 0) -> Any:
+    """The same plain data with every text freed of control characters and cut to a readable length.
+
+    What is nested deeper than anything of ours is left out.
+    """
+    if deep > DEEPEST:
+        return None
     match value:
         case str():
             kept = "".join(_harmless(character) for character in value[: LONGEST_TEXT + 1])
             return kept if len(kept) <= LONGEST_TEXT else kept[:LONGEST_TEXT] + "…"
         case Mapping():
-            return {clean(str(key)): clean(item) for key, item in value.items()}
+            return {clean(str(key)): clean(item, deep + 1) for key, item in value.items()}
         case list() | tuple():
-            return [clean(item) for item in value]
+            return [clean(item, deep + 1) for item in value]
         case _:
             return value
 

@@ -1,103 +1,165 @@
-"""Several runs side by side: one row each, what the seeds agree on, and one chart."""
+"""Several runs side by side: one chart, one row each, what the seeds agree on, and which settings differ."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
+
+from markupsafe import Markup
 
 from hwnas.report import charts, wording
 from hwnas.report.answer import is_inside
 from hwnas.report.reading import Entry, entry, mapping, number, rows, text
+from hwnas.report.svg import Panel, figure, line, places_beside, spot, tag, words
 
 View = dict[str, Any]
 MOST_RUNS = 60
-_SEARCH_SETTINGS = {
-    "strategy": "strategy", "loss": "latency loss", "weight_steps": "weight steps",
-    "architecture_steps": "architecture steps",
-}  # fmt: skip
+MOST_NUMBERED = 24  # points that get their number drawn beside them
 
 
-def summary(results: Sequence[Mapping[str, Any]]) -> View:
-    """Rows, sentences and the chart of a comparison."""
-    shown = list(results[:MOST_RUNS])
-    found = [(result, entry(mapping(result.get("network")))) for result in shown]
-    targets = list(dict.fromkeys(text(mapping(result.get("target")).get("name")) for result in shown))
-    budgets = {number(mapping(result.get("budget")).get("latency_ms")) for result in shown}
-    budget_ms = budgets.pop() if len(budgets) == 1 else None
-    kept = sum(is_inside(result, item) is True for result, item in found)
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of several runs.
+
+    Args:
+        number: from 1, in the order of the rows.
+        name: of its directory, or its data and seed.
+        result: the content of its result.json.
+        settings: its resolved settings, or {}.
+        item: its delivered network.
+        look: the same for all runs with this data, target and budget.
+    """
+
+    number: int
+    name: str
+    result: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    item: Entry
+    look: charts.Look
+
+    @property
+    def target(self) -> str:
+        """Its name."""
+        return text(mapping(self.result.get("target")).get("name"))
+
+    @property
+    def budget_ms(self) -> float | None:
+        """Its limit."""
+        return number(mapping(self.result.get("budget")).get("latency_ms"))
+
+
+def summary(results: Sequence[Mapping[str, Any]], names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> View:
+    """Rows, sentences and the charts of a comparison."""
+    runs = _runs(results[:MOST_RUNS], names, settings)
+    kept = sum(is_inside(run.result, run.item) is True for run in runs)
     return {
-        "lead": f"{kept} of {len(shown)} delivered a network inside the budget.",
-        "rows": [_row(result, item, targets) for result, item in found],
-        "sentences": _sentences(found) + _warnings(shown, targets, len(results)),
-        "chart": _chart(found, targets, budget_ms),
-        "settings": _settings(shown),
-        "versions": sorted({text(result.get("hwnas")) for result in shown} - {""}),
+        "lead": f"{kept} of {len(runs)} delivered a network inside the budget.",
+        "rows": [_row(run) for run in runs],
+        "sentences": _sentences(runs) + _warnings(runs, len(results)),
+        "charts": _charts(runs),
+        "settings": _settings(runs),
+        "versions": sorted({text(run.result.get("hwnas")) for run in runs} - {""}),
     }
 
 
-def _row(result: Mapping[str, Any], item: Entry, targets: Sequence[str]) -> View:
-    target = text(mapping(result.get("target")).get("name"))
-    budget = mapping(result.get("budget"))
+def _runs(
+    results: Sequence[Mapping[str, Any]], names: Sequence[str], settings: Sequence[Mapping[str, Any]]
+) -> list[Run]:
+    tasks = list(dict.fromkeys(_task(result) for result in results))
+    runs = []
+    for index, result in enumerate(results):
+        name = names[index] if index < len(names) else ""
+        known = settings[index] if index < len(settings) else {}
+        seed = text(result.get("seed"))
+        fallback = text(mapping(result.get("data")).get("name")) + (f", seed {seed}" if seed else "")
+        item, mark = entry(mapping(result.get("network"))), charts.look_at(tasks.index(_task(result)))
+        runs.append(Run(index + 1, name or fallback or f"run {index + 1}", result, known, item, mark))
+    return runs
+
+
+def _row(run: Run) -> View:
+    result, item = run.result, run.item
     against = [
         f"{wording.points(number(row.get('difference')))} against {text(row.get('label')) or text(row.get('against'))}"
         for row in rows(result.get("comparison"))
         if number(row.get("difference")) is not None
     ]
+    seed = text(result.get("seed"))
+    parts = (text(mapping(result.get("data")).get("name")), run.target, text(result.get("space")))
+    cpu = [number(row.get("cpu_seconds")) or 0.0 for row in rows(result.get("compute"))]
     return {
-        "mark": charts.legend_mark(charts.look(charts.role_at(targets.index(target)))),
-        "data": text(mapping(result.get("data")).get("name")),
-        "space": text(result.get("space")),
-        "seed": text(result.get("seed")),
-        "target": target,
+        "mark": charts.legend_mark(run.look),
+        "number": run.number,
+        "name": run.name,
+        "what": " · ".join(part for part in (*parts, f"seed {seed}" if seed else "") if part),
         "inside": is_inside(result, item),
         "accuracy": wording.percent(item.accuracy),
         "accuracy_interval": wording.percent_interval(item.accuracy_interval),
         "latency": wording.milliseconds(item.latency_ms),
         "latency_interval": wording.milliseconds_interval(item.latency_interval_ms, item.latency_ms),
-        "budget": wording.limit(number(budget.get("latency_ms"))),
+        "budget": wording.limit(run.budget_ms),
+        "asked": _asked(result),
         "params": wording.short_count(item.params),
         "macs": wording.short_count(item.macs),
+        "cpu": wording.seconds(sum(cpu)) if cpu else wording.MISSING,
         "against": against[:6],
     }
 
 
-def _settings(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+def _asked(result: Mapping[str, Any]) -> str:
+    """A budget that was asked for as a share: "40 %"; otherwise empty."""
+    asked = text(mapping(result.get("budget")).get("text")).strip()
+    return f"{asked[:-1].strip()}\u00a0%" if asked.endswith("%") else ""
+
+
+def _settings(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """What the runs were asked for, where it was not the same for all: a name, and its value in every run."""
-    asked = [
-        {
-            "budget": text(mapping(result.get("budget")).get("text")),
-            "seed": text(result.get("seed")),
-            "space": text(result.get("space")),
-            "target": text(mapping(result.get("target")).get("name")),
-            "training steps": text(result.get("train_steps")),
-            **{words: text(mapping(result.get("search")).get(key)) for key, words in _SEARCH_SETTINGS.items()},
-            **{name: text(value) for name, value in mapping(mapping(result.get("budget")).get("limits")).items()},
-            "command": text(result.get("command")),
-        }
-        for result in results
-    ]
+    asked = [_asked_for(run) for run in runs]
     names = dict.fromkeys(name for row in asked for name in row)
     values = [(name, [row.get(name, "") for row in asked]) for name in names]
     return [(name, row) for name, row in values if len(set(row)) > 1]
 
 
-def _sentences(found: Sequence[tuple[Mapping[str, Any], Entry]]) -> list[str]:
+def _asked_for(run: Run) -> dict[str, str]:
+    result = run.result
+    search, budget = mapping(result.get("search")), mapping(result.get("budget"))
+    asked = {
+        "data": text(mapping(result.get("data")).get("name")),
+        "budget": text(budget.get("text")),
+        "seed": text(result.get("seed")),
+        "space": text(result.get("space")),
+        "target": run.target,
+        "train steps": text(result.get("train_steps")),
+        "strategy": text(search.get("strategy")),
+        "loss": text(search.get("loss")),
+        "search steps": text(search.get("weight_steps")),
+        **{name: text(value) for name, value in mapping(budget.get("limits")).items()},
+    }
+    for name, value in run.settings.items():
+        if isinstance(value, list):
+            value = ", ".join(map(str, value))
+        if value is not None and not isinstance(value, Mapping):
+            asked[name.replace("_", " ")] = str(value)
+    return {**asked, "command": text(result.get("command"))}
+
+
+def _sentences(found: Sequence[Run]) -> list[str]:
     """What runs that differ in nothing but the seed agree on."""
-    alike: dict[tuple[str, ...], list[tuple[Mapping[str, Any], Entry]]] = {}
-    for result, item in found:
-        alike.setdefault(_task(result), []).append((result, item))
+    alike: dict[tuple[str, ...], list[Run]] = {}
+    for run in found:
+        alike.setdefault((*_task(run.result), *_kind(run.result)), []).append(run)
     sentences = []
     for (data, target, budget, *_), runs in alike.items():
-        accuracies = [item.accuracy for _, item in runs if item.accuracy is not None]
-        seeds = {text(result.get("seed")) for result, _ in runs}
+        accuracies = [run.item.accuracy for run in runs if run.item.accuracy is not None]
+        seeds = {text(run.result.get("seed")) for run in runs}
         if len(seeds) < 2 or len(accuracies) < 2:
             continue
         said = f"{data} on {target}, budget {budget}, {len(seeds)} seeds"
         said += f": mean accuracy {wording.percent(fmean(accuracies))}"
         said += f", standard deviation from run to run {wording.decimals(100 * stdev(accuracies), 2)} points."
-        for label, differences in _differences([result for result, _ in runs]):
+        for label, differences in _differences([run.result for run in runs]):
             low, high = wording.points(min(differences)), wording.points(max(differences))
             said += f" Against {label}: {wording.points(fmean(differences))} points on average ({low} to {high})."
         sentences.append(said)
@@ -118,25 +180,29 @@ def _differences(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[f
     return [(labels[against], values) for against, values in found.items() if len(values) == len(results)]
 
 
-def _warnings(shown: Sequence[Mapping[str, Any]], targets: Sequence[str], given: int) -> list[str]:
+def _warnings(runs: Sequence[Run], given: int) -> list[str]:
     sentences = []
-    if len(targets) > 1:
+    if len({run.target for run in runs}) > 1:
         sentences.append("The runs are for different targets: compare latencies only in rows with the same target.")
-    if len({_data_of(result) for result in shown}) > 1:
+    if len({_data_of(run.result) for run in runs}) > 1:
         sentences.append("The runs used different data: compare accuracies only in rows with the same data.")
-    if len({text(result.get("seed")) for result in shown}) < 2:
+    if len({text(run.result.get("seed")) for run in runs}) < 2:
         sentences.append("All runs have the same seed: how much results vary from seed to seed is unknown.")
-    if given > len(shown):
-        sentences.append(f"Only the first {len(shown)} of {given} runs are shown.")
+    if given > len(runs):
+        sentences.append(f"Only the first {len(runs)} of {given} runs are shown.")
     return sentences
 
 
 def _task(result: Mapping[str, Any]) -> tuple[str, ...]:
-    target, budget = mapping(result.get("target")), mapping(result.get("budget"))
-    strategy = text(mapping(result.get("search")).get("strategy"))
+    """What makes two runs answers to the same question: data, target, budget."""
+    budget = mapping(result.get("budget"))
     asked = text(budget.get("text")) or wording.limit(number(budget.get("latency_ms")))
-    name = text(mapping(result.get("data")).get("name"))
-    return (name, text(target.get("name")), asked, strategy, text(result.get("space")), *_data_of(result))
+    name, fingerprint = _data_of(result)
+    return name, text(mapping(result.get("target")).get("name")), asked, fingerprint
+
+
+def _kind(result: Mapping[str, Any]) -> tuple[str, str]:
+    return text(mapping(result.get("search")).get("strategy")), text(result.get("space"))
 
 
 def _data_of(result: Mapping[str, Any]) -> tuple[str, str]:
@@ -144,17 +210,48 @@ def _data_of(result: Mapping[str, Any]) -> tuple[str, str]:
     return text(data.get("name")), text(data.get("fingerprint"))
 
 
-def _chart(
-    found: Sequence[tuple[Mapping[str, Any], Entry]], targets: Sequence[str], budget_ms: float | None
-) -> charts.Chart | None:
-    """Every run as one mark; its look says the target."""
-    chart = charts.accuracy_chart([_named(result, item, targets) for result, item in found], budget_ms, "runs")
-    looks = [charts.legend_mark(charts.look(charts.role_at(index))) for index in range(len(targets))]
-    return replace(chart, legend=tuple(zip(looks, targets, strict=True))) if chart else None
+def _charts(runs: Sequence[Run]) -> list[charts.Chart]:
+    """One chart for all runs with the same data and target: only those can be compared."""
+    alike: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((*_data_of(run.result), run.target), []).append(run)
+    wide = len(alike) == 1
+    found = [_chart(same, f"runs{index}", wide) for index, same in enumerate(alike.values(), start=1)]
+    return [chart for chart in found if chart]
 
 
-def _named(result: Mapping[str, Any], item: Entry, targets: Sequence[str]) -> Entry:
-    """The entry under the name of its run, with the look of its target."""
-    target = text(mapping(result.get("target")).get("name"))
-    label = f"{text(mapping(result.get('data')).get('name'))} on {target}, seed {text(result.get('seed'))}"
-    return replace(item, label=label, role=charts.role_at(targets.index(target)))
+def _chart(runs: Sequence[Run], name: str, wide: bool) -> charts.Chart | None:
+    """Every run as a numbered mark with its intervals and its own budget."""
+    drawn = [(run, point) for run in runs for point in charts.measured([run.item])]
+    if not drawn:
+        return None
+    limits = [run.budget_ms for run, _ in drawn if run.budget_ms is not None]
+    area = charts.accuracy_panel([point for _, point in drawn], limits, width=560 if wide else 460)
+    parts = [charts.accuracy_axes(area), *(_headroom(run, point, area) for run, point in drawn)]
+    parts += [charts.crossed(point, run.look, area) for run, point in drawn]
+    if len(drawn) <= MOST_NUMBERED:
+        beside = places_beside([(area.x(one.latency_ms), area.y(100 * one.accuracy)) for _, one in drawn], area)
+        parts += [words(*at, str(run.number), "number", "middle") for (run, _), at in zip(drawn, beside, strict=True)]
+    for run, one in drawn:
+        lines = [f"{run.number} {run.name}", *charts.network_lines(one.entry)[1:]]
+        lines.insert(2, f"budget {wording.limit(run.budget_ms)}")
+        parts.append(spot(area.x(one.latency_ms), area.y(100 * one.accuracy), lines, area))
+    finding = "; ".join(
+        f"{run.number} {run.name}: {wording.percent(one.accuracy)} in {wording.milliseconds(one.latency_ms)}, "
+        f"budget {wording.limit(run.budget_ms)}"
+        for run, one in drawn
+    )
+    data, target, *_ = _task(runs[0].result)
+    heading = f"{data or 'unnamed data'} on {target or 'an unnamed target'}: accuracy against latency"
+    drawing = figure(name, heading, f"{finding}."[:4000], area.width, area.height, *parts, role="group")
+    legend = {run.look: f"budget {_task(run.result)[2]}" for run, _ in drawn}
+    marks = tuple((charts.legend_mark(mark), said) for mark, said in legend.items())
+    return charts.Chart(heading, drawing, marks if len(marks) > 1 else ())
+
+
+def _headroom(run: Run, one: charts.Measured, area: Panel) -> Markup:
+    """A dotted line from a run's point to its budget, at the height of the point."""
+    if run.budget_ms is None:
+        return Markup()
+    x, y = area.x(run.budget_ms), area.y(100 * one.accuracy)
+    return tag("g", line(area.x(one.latency_ms), y, x, y, "headroom"), line(x, y - 8, x, y + 8, "limit whole"))

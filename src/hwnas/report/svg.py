@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from hwnas.report.wording import decimals
 
-_TIP_CHARACTERS, _TIP_LINE = 36, 15
+_TIP_CHARACTERS, _TIP_CHARACTER, _TIP_LINE = 36, 6.9, 15  # the width of one and the height are in pixels
 MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 
 
@@ -121,17 +121,45 @@ def marker(kind: str, x: float, y: float, size: float, class_: str | None, title
             return tag("circle", *hint, cx=x, cy=y, r=size, class_=class_)
 
 
-def spot(mark: str, x: float, y: float, lines: Sequence[str], area: Panel) -> Markup:
-    """A mark that the keyboard reaches too: its lines show beside it while it is pointed at or focused."""
+def spot(x: float, y: float, lines: Sequence[str], area: Panel) -> Markup:
+    """What a mark says while it is pointed at or focused; the keyboard reaches it.
+
+    It stands apart from the mark, and after all marks, so that none is drawn over its words.
+    """
     left = x > (area.x.start + area.x.stop) / 2
     wrapped = [part for one in lines for part in wrap(one, _TIP_CHARACTERS)]
-    top = min(max(y - 6, area.y.stop + 4), area.y.start - _TIP_LINE * len(wrapped))
-    parts = [
-        tag("tspan", part, x=x - 12 if left else x + 12, y=top + _TIP_LINE * index)
-        for index, part in enumerate(wrapped)
-    ]
-    tip = tag("text", *parts, class_="tip", text_anchor="end" if left else None)
-    return tag("g", mark, tip, class_="spot", tabindex="0", role="img", aria_label="; ".join(lines))
+    width, height = _TIP_CHARACTER * max(map(len, wrapped), default=1) + 16, _TIP_LINE * len(wrapped) + 11
+    beside = x - 12 - width if left else x + 12
+    start = min(max(beside, 0), area.width - width)
+    top = max(min(y - 12, area.y.start - height), 0)
+    if start != beside:  # too wide for that side: over the mark, or under it
+        top = y - 14 - height if y - 14 - height >= 0 else y + 14
+    parts = [tag("tspan", part, x=start + 8, y=top + _TIP_LINE * (index + 1)) for index, part in enumerate(wrapped)]
+    tip = tag("g", tag("rect", x=start, y=top, width=width, height=height, rx=4), tag("text", *parts), class_="tip")
+    hit = tag("circle", cx=x, cy=y, r=9, class_="hit")
+    return tag("g", hit, tip, class_="spot", tabindex="0", role="img", aria_label="; ".join(lines))
+
+
+def places_beside(marks: Sequence[tuple[float, float]], area: Panel) -> list[tuple[float, float]]:
+    """Where a short label stands beside each mark: the nearest place that is free of marks and of other labels."""
+    taken = list(marks)
+    found = []
+    for x, y in marks:
+        around = [
+            (x + reach * dx, y + reach * dy + 4)
+            for reach in (13, 20, 28, 38)
+            for dx, dy in ((0.8, -0.8), (-0.8, -0.8), (0.8, 0.8), (-0.8, 0.8), (1, 0), (-1, 0), (0, -1), (0, 1))
+        ]
+        inside = [
+            place
+            for place in around
+            if area.x.start + 6 < place[0] < area.x.stop - 6 and area.y.stop + 8 < place[1] < area.y.start - 4
+        ]
+        free = [(px, py) for px, py in inside if all(abs(px - tx) >= 10 or abs(py - 4 - ty) >= 10 for tx, ty in taken)]
+        best = (free or inside or around)[0]
+        found.append(best)
+        taken.append((best[0], best[1] - 4))
+    return found
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
@@ -164,7 +192,7 @@ def panel(
     x: tuple[float, float], y: tuple[float, float], *, width: float = 460, height: float = 320, top: float = 30,
 ) -> Panel:  # fmt: skip
     """A drawing area with room for axes: titles above, ticks left and below."""
-    return Panel(width, height, Scale(*x, 46, width - 12), Scale(*y, height - 44, top))
+    return Panel(width, height, Scale(*x, 50 if width < 500 else 62, width - 12), Scale(*y, height - 44, top))
 
 
 def axes(area: Panel, x_title: str, y_title: str, x_unit: str = "", y_unit: str = "") -> Markup:

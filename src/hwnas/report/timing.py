@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwnas.report import charts, wording
-from hwnas.report.reading import Entry, mapping, number, numbers, rows, text
+from hwnas.report.reading import Entry, entries, mapping, number, numbers, rows, text
 
 View = dict[str, Any]
 SMALL_USE = 0.75  # below this share of the budget the report says why the rest was left
@@ -18,7 +18,9 @@ def prediction(result: Mapping[str, Any], searched: Entry | None) -> View:
     held_out = rows(model.get("points"))
     view: View = {
         "chart": charts.prediction_chart(held_out),
-        "rounds": [_round_row(row) for row in rows(result.get("rounds"))],
+        "rounds": [
+            _round_row(row, {item.role: item.label for item in entries(result)}) for row in rows(result.get("rounds"))
+        ],
         "table": _model_table(model),
         "lead": _model_lead(model, len(held_out)),
         "timing": _timing(searched) if searched else [],
@@ -73,10 +75,10 @@ def _model_lead(model: Mapping[str, Any], held_out: int) -> str:
     return f"{lead}.{made}"
 
 
-def _round_row(row: Mapping[str, Any]) -> View:
+def _round_row(row: Mapping[str, Any], labels: Mapping[str, str]) -> View:
     return {
         "what": text(row.get("what")),
-        "whose": text(row.get("role")),
+        "whose": labels.get(text(row.get("role")), text(row.get("role"))),
         "architecture": text(row.get("architecture_id")),
         "predicted": wording.milliseconds(number(row.get("predicted_ms"))),
         "measured": wording.milliseconds(number(row.get("measured_ms"))),

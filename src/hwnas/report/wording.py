@@ -127,6 +127,27 @@ def target_words(target: Mapping[str, Any]) -> str:
     return f"{words} on this {cpu}" if cpu else words
 
 
+def minus(said: str) -> str:
+    """A sentence with real minus signs before its figures."""
+    return re.sub(r"(?<![\w.-])-(?=\d)", "−", said)
+
+
+def stage_words(stage: str, labels: Mapping[str, str]) -> str:
+    """A stage of a run, "train/fixed/1", in words: "training the best fixed network, round 2".
+
+    Args:
+        stage: as it was recorded; a stage that is not known here speaks for itself.
+        labels: the contenders' names by their roles.
+    """
+    parts = stage.split("/")
+    what = {"choose": "choosing", "train": "training", "measure": "measuring the files", "baseline": "preparing"}
+    if parts[0] not in what or len(parts) < 2:
+        return stage
+    turn = int(parts[-1]) if re.fullmatch("[0-9]{1,6}", parts[-1]) else 0
+    who = [labels.get(part, part) for part in parts[1:] if not re.fullmatch("[0-9]{1,6}", part)]
+    return " ".join([what[parts[0]], *who]) + (f", round {turn + 1}" if turn else "")
+
+
 def role_words(role: str) -> str:
     """What a role in the comparison means; unknown roles speak for themselves."""
     return _ROLES.get(role, role)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -293,7 +294,10 @@ def _proved(path: Path, size_bytes: int, sha256: str) -> bytes:
 def _read(path: Path, limit_bytes: int) -> bytes:
     """All of a file; a missing or larger one is damage here, one that may not be read is not."""
     try:
-        if path.stat().st_size > limit_bytes:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # a pipe would be waited for
+            raise FileFormatError(f"{path} is damaged: it is not a file")
+        if facts.st_size > limit_bytes:
             raise FileFormatError(f"{path} is damaged: it is larger than it was when it was written")
         return path.read_bytes()
     except PermissionError as reason:

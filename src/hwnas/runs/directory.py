@@ -24,6 +24,7 @@ from hwnas.runs.files import (
     write_error,
     write_sealed_json,
 )
+from hwnas.runs.foreign import refuse_links
 from hwnas.runs.lock import RunLock
 from hwnas.runs.provenance import environment
 from hwnas.runs.settings import changes, write_settings
@@ -58,8 +59,7 @@ class RunDirectory:
     """A run that this process may write; made by `open`, given back by `close` or at the end of a `with`."""
 
     def __init__(
-        self, stored: StoredRun, store: RunStore, lock: RunLock, stop: Stop, say: Callable[[str], None], resumed: bool,
-        environment_changes: tuple[str, ...],
+        self, stored: StoredRun, store: RunStore, lock: RunLock, stop: Stop, say: Callable[[str], None], resumed: bool
     ) -> None:  # fmt: skip
         self._stored = stored
         self._store = store
@@ -67,13 +67,12 @@ class RunDirectory:
         self._stop = stop
         self._say = say
         self._resumed = resumed
-        self._environment_changes = environment_changes
         self._stage: tuple[str, Stopwatch] | None = None
 
     @staticmethod
     def open(
         path: Path, config: Mapping[str, Any], *, fresh: bool = False, stop: Stop | None = None,
-        say: Callable[[str], None] | None = None,
+        say: Callable[[str], None] | None = None, lock: RunLock | None = None,
     ) -> RunDirectory:  # fmt: skip
         """Resumes the run in a directory, or starts one where there is none.
 
@@ -83,20 +82,34 @@ class RunDirectory:
             fresh: removes what hwnas wrote there first, and nothing else.
             stop: asks the run to end; None where nobody will.
             say: told what is damaged and left out, and what has changed since the run was started; None for nobody.
+            lock: of this directory, taken before; None takes it now. It is given back with the run.
 
         Raises:
             RunError: in use (names the holder), other settings (names each), damaged, from a newer hwnas, or begun by
                 an older one and not finished.
-            InputError: the place cannot be written, or holds something that is not a run.
+            InputError: the place cannot be written, holds something that is not a run, or links that lead out of it.
         """
         settings = plain_json(config, "config")
-        make_directory(path)
-        lock = RunLock.take(path / LOCK)
+        lock = lock or RunDirectory.reserve(path)
         try:
             return _open_locked(path, settings, lock, stop or Stop(), say or Silence().say, fresh)
         except BaseException:
             lock.release()
             raise
+
+    @staticmethod
+    def reserve(path: Path) -> RunLock:
+        """Takes the lock of a directory for a run that is opened later; raises as `open` does.
+
+        A directory that holds something else is left alone.
+        """
+        make_directory(path)
+        refuse_links(path, (LOCK, CONFIG, ENVIRONMENT, *_STORE_FILES, *_OUTPUTS), (CHECKPOINTS, LATENCY, BASELINES))
+        try:
+            _refuse_foreign(path)
+        except OSError as reason:
+            raise write_error(path, reason) from reason
+        return RunLock.take(path / LOCK)
 
     @staticmethod
     def read(path: Path) -> StoredRun:
@@ -143,11 +156,6 @@ class RunDirectory:
     def resumed(self) -> bool:
         """Whether there was a run before."""
         return self._resumed
-
-    @property
-    def environment_changes(self) -> tuple[str, ...]:
-        """What differs now from how the run was started; if anything, resuming need not give what one go would."""
-        return self._environment_changes
 
     @property
     def store(self) -> RunStore:
@@ -245,7 +253,7 @@ def _open_locked(
             _empty(path)
         resumed = (path / CONFIG).exists()
         if not resumed and not fresh:
-            _refuse_foreign(path)
+            _refuse_remains(path)
         stored = _read_for_resume(path, settings) if resumed else None
         for directory in (path, path / LATENCY, *_baselines(path)):
             remove_leftovers(directory)
@@ -256,14 +264,14 @@ def _open_locked(
         stored, store = _create(path, settings, now)
     else:
         store = RunStore(path / STORE, new=False)
-    changed = tuple(changes(stored.environment, now))
+    changed = changes(stored.environment, now)
     try:
         for text in [*stored.problems(), *_lost_lines(path, store), *_not_as_started(stored, changed)]:
             say(text)
     except BaseException:
         store.close()
         raise
-    return RunDirectory(stored, store, lock, stop, say, resumed, changed)
+    return RunDirectory(stored, store, lock, stop, say, resumed)
 
 
 def _size(path: Path) -> int:
@@ -325,15 +333,16 @@ def _names(path: Path) -> set[str]:
 
 
 def _refuse_foreign(path: Path) -> None:
+    names = sorted(_names(path))
+    if names and CONFIG not in names and not _is_run(path):
+        raise InputError(f"{path} is not empty and not a run (it holds {', '.join(names[:5])}); choose another --out")
+
+
+def _refuse_remains(path: Path) -> None:
     """Without config.yaml, a run starts where nothing is, or where starting or emptying one was cut off at its end."""
-    names = _names(path)
-    if _is_run(path):
-        left = sorted(names & {*_OUTPUTS, CHECKPOINTS, LATENCY, BASELINES})
-        if left:
-            raise RunError(f"{path} has no {CONFIG} but {', '.join(left)}; restore it, or start over with --fresh")
-    elif names:
-        shown = ", ".join(sorted(names)[:5])
-        raise InputError(f"{path} is not empty and not a run (it holds {shown}); choose another --out")
+    left = sorted(_names(path) & {*_OUTPUTS, CHECKPOINTS, LATENCY, BASELINES})
+    if left:
+        raise RunError(f"{path} has no {CONFIG} but {', '.join(left)}; restore it, or start over with --fresh")
 
 
 def _is_run(path: Path) -> bool:

@@ -24,8 +24,9 @@ from typing import Any
 
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, RunError
 
-JSON_LIMIT_BYTES = 64 * 2**20
-LINES_LIMIT_BYTES = 2**30
+JSON_LIMIT_BYTES = 32 * 2**20
+LINES_LIMIT_BYTES = 2**28
+MOST_VALUES = 2**21  # in a JSON file, or in all lines of one: in memory each takes far more than in the file
 SEAL, LINE_SEAL = "sha256", "sum"
 _LINE_SEAL_DIGITS = 16
 _INT_BITS = 4096  # Python writes no number of more than 4,300 digits as text
@@ -33,6 +34,7 @@ _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.ELOOP,
 )  # fmt: skip
 
 
@@ -185,12 +187,19 @@ def decode_json(content: bytes, where: str) -> Any:
     """Reads JSON text.
 
     Raises:
-        FileFormatError: not JSON, or numbers that are not finite.
+        FileFormatError: not JSON, more than MOST_VALUES, or numbers that are not finite.
     """
+    _check_values(content, where)
     try:
         return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as reason:
         raise FileFormatError(f"{where} is not valid JSON: {reason}; restore it or remove it") from None
+
+
+def _check_values(content: bytes, where: str) -> None:
+    values = sum(map(content.count, (b",", b"[", b"{")))
+    if values > MOST_VALUES:
+        raise FileFormatError(f"{where} holds about {values:,} values; at most {MOST_VALUES:,} are read of such a file")
 
 
 def _refuse_constant(text: str) -> float:
@@ -352,6 +361,7 @@ def read_lines(path: Path, *, signed: bool = True) -> Lines:
     """
     whole, problems, start = [], [], 0
     content = read_limited(path, LINES_LIMIT_BYTES) if path.exists() else b""
+    _check_values(content, str(path))
     for number, text in enumerate(io.BytesIO(content), start=1):
         line = _line(text, path.name, signed)
         if line is not None:

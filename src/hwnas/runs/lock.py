@@ -53,7 +53,7 @@ class RunLock:
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             except OSError as reason:
                 raise write_error(path, reason) from reason
             try:

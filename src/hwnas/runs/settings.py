@@ -13,7 +13,7 @@ import yaml
 from hwnas.core.errors import FileFormatError, InputError, quoted
 from hwnas.runs.files import read_limited, write_atomically
 
-_LIMIT_BYTES = 2**20
+_LIMIT_BYTES = 2**16
 _NOT_SET = "(not set)"
 _DEEPEST = 20
 _OPENING = (
@@ -48,8 +48,8 @@ def read_settings(path: Path, *, sealed: bool | None = None) -> dict[str, Any]:
 
     Raises:
         InputError: no such file.
-        FileFormatError: not YAML, too large, with anchors or aliases, deeply nested, not a mapping, with a setting
-            twice, or not as it was written.
+        FileFormatError: not YAML, too large, with tags, anchors or aliases, deeply nested, not a mapping, with a
+            setting twice, or not as it was written.
     """
     content = read_limited(path, _LIMIT_BYTES)
     if sealed is not None:
@@ -58,11 +58,18 @@ def read_settings(path: Path, *, sealed: bool | None = None) -> dict[str, Any]:
         text = content.decode("utf-8")
         _check_tokens(path, text)
         settings = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as reason:
-        raise FileFormatError(f"{path} is not valid YAML: {' '.join(str(reason).split())}") from None
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as reason:
+        raise FileFormatError(f"{path} is not valid YAML: {_fault(reason)}") from None
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise FileFormatError(f"{path}: expected settings by name, not {type(settings).__name__}")
     return settings
+
+
+def _fault(reason: Exception) -> str:
+    """What is wrong and where, without what stands there: the file may be another one than it seems."""
+    if isinstance(reason, yaml.MarkedYAMLError) and reason.problem_mark is not None:
+        return f"line {reason.problem_mark.line + 1}: {reason.problem}"
+    return " ".join(str(reason).split())
 
 
 def _check_tokens(path: Path, text: str) -> None:
@@ -73,6 +80,8 @@ def _check_tokens(path: Path, text: str) -> None:
         # A few nested aliases stand for billions of values.
         if isinstance(token, (yaml.AnchorToken, yaml.AliasToken)):
             raise FileFormatError(f"{path} has YAML anchors or aliases; write the values out")
+        if isinstance(token, yaml.TagToken):
+            raise FileFormatError(f"{path} has YAML tags, such as {quoted('!' + token.value[1])}; write plain values")
         if depth > _DEEPEST:
             raise FileFormatError(f"{path} is nested more than {_DEEPEST} deep; settings are names and values")
         if depth == 1 and isinstance(before, yaml.KeyToken) and isinstance(token, yaml.ScalarToken):

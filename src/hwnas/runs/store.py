@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any, Self, final
 from hwnas.core.errors import InputError, RunError
 from hwnas.runs.clock import Spent
 from hwnas.runs.files import decode_json, encode_json, write_error
+from hwnas.runs.foreign import strange_files, strange_schema
 from hwnas.runs.measurements import MeasurementRecord, read_measurements, write_measurements
 from hwnas.runs.schema import COLUMNS, STORE_VERSION, statements, tables
 
@@ -76,6 +78,8 @@ class RunStore:
         self._row_bytes = 0  # of the last row that was added, for the message on a full disk
         if not new and not path.exists():
             raise RunError(f"{path} is missing; restore it, or start over with --fresh")
+        if strange := strange_files(path):
+            raise self._damaged(strange)
         with self._typed_errors():
             # Autocommit: every transaction of the store is one visible `_transaction`.
             self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
@@ -170,9 +174,14 @@ class RunStore:
             RunError: there is one already, or the store cannot be written.
             InputError: a value that JSON cannot hold.
         """
-        text = _text(content, f"measurement for {purpose!r}")
+        self.add_measurements(target_id, purpose, {file_sha256: content})
+
+    def add_measurements(self, target_id: str, purpose: str, contents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Stores what was measured side by side, by the sha256 of each file: all or none, raises as one alone."""
+        texts = {file: _text(content, f"measurement for {purpose!r}") for file, content in contents.items()}
         with self._transaction():
-            self._insert("measurements", target_id, file_sha256, purpose, text)
+            for file_sha256, text in texts.items():
+                self._insert("measurements", target_id, file_sha256, purpose, text)
 
     def measurements(self) -> list[MeasurementRecord]:
         """Every measurement in the order in which they were taken."""
@@ -271,13 +280,15 @@ class RunStore:
 
     def _check(self) -> None:
         """Proves the whole file before anything is built on it."""
+        if strange := strange_schema(self._connection):
+            raise self._damaged(strange)
         verdict = self._connection.execute("PRAGMA integrity_check").fetchone()[0]
         if verdict != "ok":
             raise self._damaged(verdict)
         if self._is_cut_off():
             raise self._damaged("its end is missing")
         version = self._connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-        if version is None or not str(version[0]).isdecimal() or int(version[0]) < 1:
+        if version is None or not re.fullmatch("[1-9][0-9]{0,8}", str(version[0])):
             raise self._damaged("it does not say which version it is")
         if int(version[0]) > STORE_VERSION:
             raise RunError(

@@ -23,6 +23,7 @@ BASELINES = "baselines"
 NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py")
 METRICS_END = "end"  # the last line of a finished run's metrics.jsonl: how many bytes are before it
 _SEALED_SINCE = 2
+_LARGEST_BYTES = 2**31  # of a delivered file: what an ONNX file can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class StoredRun:
             FileFormatError: result.json is damaged.
         """
         digests = _delivered(self.path, self.result()) if self.finished else {}
-        return [name for name, digest in digests.items() if _digest(self.path / name) != digest]
+        return [name for name, digest in digests.items() if not _is_as(self.path / name, digest)]
 
     def _lines(self) -> Lines:
         return read_lines(self.path / METRICS, signed=self.version >= _SEALED_SINCE)
@@ -183,12 +184,12 @@ def check_delivered(path: Path) -> None:
     Raises:
         FileFormatError: the file, or the result.json that says how it was, is damaged.
     """
-    file = path.resolve()
+    file = path.parent.resolve() / path.name  # a link in its place is not what was delivered
     for directory in (file.parent, file.parent.parent.parent):  # the run's own, or below baselines/<role>
         if (directory / RESULT).is_file() and (directory / CONFIG).is_file():
             expected = _delivered(directory, read_stored(directory / RESULT, RESULT_FORMAT)[0])
             name = file.relative_to(directory).as_posix()
-            if name in expected and _digest(file) != expected[name]:
+            if name in expected and not _is_as(file, expected[name]):
                 raise FileFormatError(
                     f"{path} is damaged or missing: it does not match the sha256 in {directory / RESULT}; restore it "
                     "from a copy"
@@ -212,12 +213,19 @@ def _is_network_file(name: Path) -> bool:
     return False
 
 
+def _is_as(path: Path, digest: Any) -> bool:
+    """Whether a file is as its digest says; one of another size is not read, for it may be endless."""
+    size = digest.get("bytes") if isinstance(digest, Mapping) else None
+    same_size = path.is_file() and path.stat().st_size == size and size <= _LARGEST_BYTES
+    return same_size and _digest(path) == digest
+
+
 def _digest(path: Path) -> dict[str, Any] | None:
     """None where there is no such file."""
     if not path.is_file():
         return None
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     except OSError as reason:
         raise InputError(f"cannot read {path}: {reason.strerror}") from reason
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -41,6 +41,7 @@ _BLOCK = 4096  # bytes that a file or directory takes at least
 _NUMBER = 21  # bytes of a float with 17 digits, comma and space included
 _LINE = 160  # bytes of a line of metrics.jsonl without gates
 _TRIAL = 300  # bytes of a scored candidate in the store and in result.json
+_STORE = 90_000  # bytes of an empty store with SQLite's side files
 _REPORT = 120_000  # bytes of report.html and result.json; the plots are thinned out
 _DRAWN = 65  # architectures that tell what a network of the space is like
 
@@ -87,10 +88,11 @@ def fit_need(job: FitJob) -> DiskNeed:
             "search checkpoints": kept,
             "training checkpoints": trainings * finished,
             "network files": len(roles) * files,
+            "report": _REPORT,
         },
     ]
     steps = job.settings.search.steps + trainings * steps
-    records = {"measurements": _measurements(job, 2 * len(roles)), "records and report": _records(job, steps)}
+    records = {"measurements": _measurements(job, 2 * len(roles)), "records": _records(job, steps)}
     return _fullest(*({**moment, **records} for moment in moments))
 
 
@@ -99,7 +101,7 @@ def search_need(job: FitJob) -> DiskNeed:
     parts = {
         "search checkpoints": _most(_search_checkpoints(job.space, job.settings.search)),
         "measurements": _measurements(job, 1),
-        "records and report": _records(job, job.settings.search.steps),
+        "records": _records(job, job.settings.search.steps),
     }
     return DiskNeed(parts)
 
@@ -107,12 +109,11 @@ def search_need(job: FitJob) -> DiskNeed:
 def train_need(network: NetworkSpec, recipe: Recipe, steps: int) -> DiskNeed:
     """What the training of one given network takes."""
     checkpoints, _ = _training_checkpoints(network, recipe, steps)
-    records = _LINE * (steps // REPORT_EVERY) + _REPORT
+    records = _LINE * (steps // REPORT_EVERY) + _STORE
     return _fullest(
-        {"training checkpoints": _most(checkpoints), "records and report": records},
-        {"training checkpoints": _kept(checkpoints), "network files": _network_files(network),
-         "records and report": records},
-    )  # fmt: skip
+        {"training checkpoints": _most(checkpoints), "records": records},
+        {"training checkpoints": _kept(checkpoints), "network files": _network_files(network), "records": records},
+    )
 
 
 def check_disk(need: DiskNeed, run: RunDirectory, progress: Progress) -> None:
@@ -242,10 +243,10 @@ def _measurements(job: FitJob, files: int) -> int:
 
 
 def _records(job: FitJob, steps: int) -> int:
-    """metrics.jsonl, the trials, result.json, the report."""
+    """metrics.jsonl, the trials, and the store's own bytes."""
     gates = len(str(Gates(job.space.choices, rng_for(0, "disk space")).as_dict()))
     lines = _LINE * (steps // REPORT_EVERY) + gates * (job.settings.search.steps // (5 * REPORT_EVERY))
-    return lines + _TRIAL * 2 * job.settings.candidates + _REPORT
+    return lines + _TRIAL * 2 * job.settings.candidates + _STORE
 
 
 def _on_disk(sizes: Iterable[int]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 import psutil
 
-from hwnas.core.errors import HwnasError
+from hwnas.core.errors import FileFormatError, HwnasError
 from hwnas.core.layers import Classifier, ConvBnAct
 from hwnas.core.network import NetworkSpec, Node
 
@@ -152,11 +151,13 @@ def _cache() -> Iterator[Finding]:
 
 def _stored_target(path: Path) -> str:
     """One stored target in words; "" for a file that is none."""
+    from hwnas.hardware.store import verified
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))["content"]
+        content = verified(path)
         shape = "x".join(str(size) for size in content["key"]["input_shape"])
         return f"{content['target']} at {shape} ({len(content['layers'])} layers)"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, FileFormatError):
         return ""
 
 

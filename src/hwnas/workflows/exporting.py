@@ -44,6 +44,6 @@ def export_network(
     """
     if (out / CONFIG).exists():
         raise InputError(f"{out} is a run, and its trained network would be replaced; choose another --out")
-    arrays = random_arrays(network, seed=0) if weights is None else read_weights(weights)
+    arrays = random_arrays(network, seed=0) if weights is None else read_weights(weights, network)
     write_network_files(out, network, arrays, to_onnx(network, arrays), architecture)
     return Exported(out, weights)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.core.network import NetworkSpec
-from hwnas.core.primitives import Shape
+from hwnas.core.primitives import LARGEST_VALUE, Shape
+from hwnas.formats.arrays import expected_arrays
 from hwnas.formats.source import to_source
 from hwnas.hardware.model_files import ModelFile
 from hwnas.runs.files import make_directory, read_limited, write_atomically, write_json
@@ -18,6 +21,7 @@ from hwnas.runs.files import make_directory, read_limited, write_atomically, wri
 MODEL, WEIGHTS, SOURCE = "model.onnx", "weights.safetensors", "network.py"
 NETWORK, ARCHITECTURE = "network.json", "architecture.json"
 MODEL_LIMIT_BYTES = 2**31  # the most that a protobuf message can hold
+HEADER_LIMIT_BYTES = 2**23  # of safetensors: the names and shapes of tens of thousands of arrays
 
 
 def write_network_files(
@@ -50,18 +54,23 @@ def write_network_files(
     write_atomically(directory / SOURCE, to_source(network).encode())
 
 
-def read_weights(path: Path) -> dict[str, np.ndarray]:
+def read_weights(path: Path, network: NetworkSpec) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file.
+
+    Args:
+        path: the file.
+        network: what they should belong to; a file that is far larger is not read.
 
     Raises:
         InputError: no such file.
-        FileFormatError: it is no safetensors file, or holds numbers that numpy does not know.
+        FileFormatError: it is no safetensors file, too large, or holds numbers that numpy does not know.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        return dict(load(read_limited(path, MODEL_LIMIT_BYTES)))
+        needed = 4 * sum(map(prod, expected_arrays(network).values()))
+        return dict(load(read_limited(path, needed + HEADER_LIMIT_BYTES)))
     except (SafetensorError, KeyError, TypeError, ValueError) as reason:
         raise FileFormatError(f"{path} is no whole safetensors file: {reason}") from None
 
@@ -71,20 +80,35 @@ def read_model(path: Path) -> ModelFile:
 
     Raises:
         InputError: no such file, or its input is not one float32 image of a fixed size.
-        FileFormatError: it is no ONNX file.
+        FileFormatError: it is no ONNX file, or keeps numbers in other files.
     """
     import onnx
 
     content = read_limited(path, MODEL_LIMIT_BYTES)
     try:
-        graph = onnx.load_from_string(content).graph
+        model = onnx.load_from_string(content)
     except Exception as reason:  # of protobuf's own kind
         raise FileFormatError(f"{path} is no ONNX file: {reason}") from None
+    if any(isinstance(part, onnx.TensorProto) and (part.external_data or part.data_location) for part in _parts(model)):
+        raise FileFormatError(
+            f"{path} keeps numbers in other files, which are never read: save it as one file (onnx.save with "
+            "save_as_external_data=False)"
+        )
+    graph = model.graph
     stored = {array.name for array in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
     if len(inputs) != 1:
         raise InputError(f"{path} has {len(inputs)} inputs; a network with one input, an image, can be measured")
     return ModelFile(content, _image_shape(path, inputs[0]))
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """A protobuf message and all that it is made of, wherever it lies: initialisers, branches, functions."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _parts(part)
 
 
 def _image_shape(path: Path, value: object) -> Shape:
@@ -93,9 +117,11 @@ def _image_shape(path: Path, value: object) -> Shape:
 
     tensor = value.type.tensor_type  # type: ignore[attr-defined]
     sizes = [axis.dim_value for axis in tensor.shape.dim]  # 0 where an axis has a name instead of a size
-    if len(sizes) != 4 or sizes[0] > 1 or min(sizes[1:]) < 1 or tensor.elem_type != onnx.TensorProto.FLOAT:
+    fits = len(sizes) == 4 and sizes[0] <= 1 and min(sizes[1:]) >= 1 and prod(sizes[1:]) <= LARGEST_VALUE
+    if not fits or tensor.elem_type != onnx.TensorProto.FLOAT:
         shown = " x ".join(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim) or "a scalar"
         raise InputError(
-            f"{path} reads {shown}; expected one float32 image: 1 x channels x height x width, only the batch open"
+            f"{path} reads {shown}; expected one float32 image: 1 x channels x height x width, only the batch open, "
+            f"and at most {LARGEST_VALUE:,} values"
         )
     return tuple(sizes[1:])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import BudgetError
+from hwnas.core.errors import BudgetError, fields_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Progress
 from hwnas.hardware.latency_model import LatencyModel
@@ -72,7 +72,8 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
     progress = RunProgress(shown, run)
     if (run.path / RESULT).exists():
         progress.say(f"{run.path} has finished already; --fresh would start over")
-        return _fit_result(job, run, RunDirectory.read(run.path).result())
+        with fields_of(run.path / RESULT):
+            return _fit_result(job, run, RunDirectory.read(run.path).result())
     progress.plan(title(job, str(run.path)), fit_plan(job))
     check_disk(fit_need(job), run, progress)
     model, limits, searched = search_phase(job, run, progress)
@@ -156,7 +157,9 @@ def _finish(run: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
     result = plain_json(result, "result.json")
     run.finish(result)
     stored = RunDirectory.read(run.path)
-    page = render_report(result, stored.metrics(), title=run.path.name, problems=stored.problems())
+    page = render_report(
+        result, stored.metrics(), title=run.path.name, settings=stored.config, problems=stored.problems()
+    )
     write_atomically(run.path / "report.html", page.encode())
     return result
 

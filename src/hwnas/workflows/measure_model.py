@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.cost import Budget
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, fields_of
 from hwnas.core.protocols import Progress
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.store import TargetStore
@@ -88,7 +88,8 @@ def budget_in_ms(text: str, source: str) -> float:
         raise InputError(
             f"budget {text!r} is a share of the largest network: give a run directory, or a time like 1.5ms"
         )
-    largest = read_run(Path(source)).result().get("budget", {}).get("largest_ms")
+    with fields_of(Path(source) / "result.json"):
+        largest = read_run(Path(source)).result().get("budget", {}).get("largest_ms")
     if not isinstance(largest, float):
         raise InputError(f"the run {source} has not measured its largest network: give a budget in time, like 1.5ms")
     return budget.resolve(largest)

@@ -79,8 +79,9 @@ def measured(
             job.target, missing, job.store, sessions=job.settings.sessions, seed=job.settings.seed,
             timer=_timer(job, run, purpose), progress=progress,
         )  # fmt: skip
-        for name, measurement in fresh.items():
-            run.store.add_measurement(target_id, digests[name], purpose, measurement.to_json())
+        # Together: a run that were cut off in between would measure the rest alone, in other sessions.
+        contents = {digests[name]: measurement.to_json() for name, measurement in fresh.items()}
+        run.store.add_measurements(target_id, purpose, contents)
     found = {name: run.store.measurement(target_id, digest, purpose) for name, digest in digests.items()}
     return {name: Measurement.from_json(stored) for name, stored in found.items()}
 

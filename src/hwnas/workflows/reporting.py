@@ -37,11 +37,26 @@ def report_runs(runs: Sequence[Path], out: Path | None, progress: Progress | Non
     problems = [problem for one in stored for problem in one.problems()]
     for problem in problems:
         (progress or Silence()).say(problem)
+    places, settings = [one.path for one in stored], [one.config for one in stored]
+    name = runs[0].resolve().name
     if len(runs) > 1:
-        page = render_summary(results, title=page_path.stem)
+        page = render_summary(results, title=page_path.stem, names=_names(places), settings=settings)
     elif is_summary(runs[0]):
-        page = render_summary(results, title=runs[0].resolve().name, findings=findings(read_summary(runs[0])))
+        said, names = findings(read_summary(runs[0])), [str(place.relative_to(runs[0])) for place in places]
+        page = render_summary(results, title=name, findings=said, names=names, settings=settings)
     else:
-        page = render_report(results[0], stored[0].metrics(), title=runs[0].resolve().name, problems=problems)
+        only = stored[0]
+        page = render_report(results[0], only.metrics(), title=name, settings=only.config, problems=problems)
     write_atomically(page_path, page.encode())
     return page_path
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """What to call each run: its directory's name, with as many of those above it as tell all of them apart."""
+    parts = [run.resolve().parts for run in runs]
+    longest = max(map(len, parts), default=1)
+    for depth in range(1, longest + 1):
+        names = ["/".join(one[-depth:]) for one in parts]
+        if len(set(names)) == len(names):
+            break
+    return names

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hwnas.core.errors import InputError, RunError
+from hwnas.core.errors import FileFormatError, InputError, RunError, fields_of
 from hwnas.report.html import render_summary
 from hwnas.runs.files import make_directory, plain_json, write_atomically, write_sealed_json
 from hwnas.runs.provenance import environment
@@ -76,7 +76,13 @@ def finished(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | Non
     if not (directory / RESULT).is_file() or not (directory / CONFIG).is_file():
         return None
     stored = read_run(directory)
-    return stored.result() if stored.config == plain_json(config, "config") else None
+    if stored.config != plain_json(config, "config"):
+        return None
+    result = stored.result()
+    with fields_of(directory / RESULT):  # whatever a summary reads of it
+        _row(one := OneFit("", "", "", 0, result, None, 0))
+        _group([one])
+    return result
 
 
 def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
@@ -104,8 +110,9 @@ def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
     }
     make_directory(out)
     write_sealed_json(out / RESULT, result)
-    results = [fit.result for fit in fits if fit.result is not None]
-    page = render_summary(results, title=out.name, findings=findings(result))
+    done = [fit for fit in fits if fit.result is not None]
+    results, names = [fit.result or {} for fit in done], [fit.directory for fit in done]
+    page = render_summary(results, title=out.name, findings=findings(result), names=names)
     write_atomically(out / REPORT, page.encode())
     return SeveralResult(worst == 0, worst, out, tuple(fits), result)
 
@@ -127,7 +134,13 @@ def read_summary(path: Path) -> dict[str, Any]:
         FileFormatError: it is no summary, or damaged.
         RunError: from a newer hwnas.
     """
-    return read_stored(path / RESULT, FORMAT)[0]
+    data = read_stored(path / RESULT, FORMAT)[0]
+    with fields_of(path / RESULT):
+        findings(data)
+        inside = [(path / row["directory"]).resolve().is_relative_to(path.resolve()) for row in data["runs"]]
+    if not all(inside):
+        raise FileFormatError(f"{path / RESULT}: field 'runs' names directories outside {path}")
+    return data
 
 
 def is_summary(path: Path) -> bool:
@@ -144,7 +157,7 @@ def runs_of(path: Path) -> list[StoredRun]:
     """
     if not is_summary(path):
         return [read_run(path)]
-    found = [path / str(row["directory"]) for row in read_summary(path)["runs"] if row["error"] is None]
+    found = [path / row["directory"] for row in read_summary(path)["runs"] if row["error"] is None]
     if not found:
         raise RunError(f"none of the fits in {path} has a result")
     return [read_run(directory) for directory in found]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.counting import count
-from hwnas.core.errors import InputError
+from hwnas.core.errors import InputError, fields_of
 from hwnas.core.network import NetworkSpec, located_layers
 from hwnas.core.protocols import Progress
 from hwnas.core.seeds import seed_for
@@ -110,7 +110,8 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
     progress = RunProgress(shown, run)
     if (run.path / RESULT).exists():
         progress.say(f"{run.path} has finished already; --fresh would start over")
-        return _train_result(run, RunDirectory.read(run.path).result())
+        with fields_of(run.path / RESULT):
+            return _train_result(run, RunDirectory.read(run.path).result())
     progress.plan(str(run.path), train_plan(job.steps))
     check_disk(train_need(job.network, job.recipe, job.steps), run, progress)
     network = build(job.network)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
-from hwnas.core.errors import EvaluationFailed, TargetUnavailable, UnknownName
+from hwnas.core.errors import EvaluationFailed, OutOfMemory, TargetUnavailable, UnknownName
 from hwnas.hardware import worker
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.model_files import ModelFile, untrained
-from hwnas.hardware.sessions import Plan, WorkerTimer
+from hwnas.hardware.sessions import Plan, WorkerTimer, read_session
 from hwnas.hardware.store import Reference
 from hwnas.hardware.targets import cpu_model, open_target
 from hwnas.hardware.timing import measure
@@ -68,7 +72,7 @@ def failing(code):
     ("code", "message"),
     [
         ("import sys; print('noise', file=sys.stderr); sys.exit('out of memory')", "status 1: out of memory"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "status -11: it said nothing"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV .it said nothing"),
         ("print('no json')", "no JSON"),
         ("print('{}')", "incomplete"),
         ('print(\'{"samples": {}, "unstable": 0, "repeated": 0}\')', "incomplete"),
@@ -79,10 +83,58 @@ def test_a_crash_is_a_typed_error_with_the_reason(target, space, code, message):
         failing(code).time_session(target, {"net": ModelFile(b"", (1, 8, 8))}, Plan(1, 0))
 
 
+def test_a_worker_that_is_killed_is_said_to_have_run_out_of_memory(target):
+    models = {name: ModelFile(bytes(size), (1, 8, 8)) for name, size in zip("abcde", (1, 5, 3, 1200, 2), strict=True)}
+    with pytest.raises(OutOfMemory, match="measuring d .1,200 bytes., b .5 bytes., c .3 bytes., 2 more files on .*was "
+                                          "killed, probably .* memory"):  # fmt: skip
+        failing("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").time_session(target, models, Plan(1, 0))
+
+
+def test_an_engine_that_finds_no_memory_names_the_file(target, monkeypatch):
+    class Engine:
+        def load(self, content, shape):
+            raise MemoryError
+
+    monkeypatch.setattr(worker, "open_engine", lambda name: Engine())
+    with pytest.raises(OutOfMemory, match="large: memory ran out") as found:
+        worker._load({"target": "any", "models": [{"name": "large", "path": __file__, "input_shape": [1, 8, 8]}]})
+    answer = {"error": str(found.value), "kind": type(found.value).__name__}
+    with pytest.raises(OutOfMemory, match="large: memory ran out"):
+        read_session(answer, ("large",), target)
+
+
 def test_a_session_that_hangs_is_stopped(target):
     hanging = WorkerTimer(timeout_s=0.5, command=(sys.executable, "-c", "import time; time.sleep(60)"))
     with pytest.raises(EvaluationFailed, match="did not end within 0.5 s"):
         hanging.time_session(target, {}, Plan(1, 0))
+
+
+def test_a_worker_ends_when_the_process_that_asked_is_killed(space, tmp_path):
+    """In a session that would last for hours."""
+    network = space.decode(next(iter(space.uniform_architectures().values())))
+    (tmp_path / "net.onnx").write_bytes(untrained(network).content)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from hwnas.hardware.model_files import ModelFile; from hwnas.hardware.sessions import Plan, WorkerTimer\n"
+        "from hwnas.hardware.targets import open_target\n"
+        "file = ModelFile(Path(sys.argv[1]).read_bytes(), shape := tuple(map(int, sys.argv[2:])))\n"
+        "WorkerTimer().time_session(open_target('onnxruntime', shape), {'net': file}, Plan(10**9, 0))"
+    )
+    shape = [str(side) for side in space.input_shape]
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "net.onnx"), *shape])
+    try:
+        workers, spent = [], 0.0
+        while spent < 1:  # seconds of CPU: it measures
+            assert parent.poll() is None
+            with contextlib.suppress(psutil.Error):
+                children = psutil.Process(parent.pid).children()
+                workers = [child for child in children if "hwnas.hardware.worker" in child.cmdline()]
+                spent = sum(sum(worker.cpu_times()[:2]) for worker in workers)
+            time.sleep(0.01)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
 
 
 def test_an_engine_that_is_missing_in_the_worker_keeps_its_name(target):
@@ -134,3 +186,13 @@ def test_real_networks_are_ranked_by_their_work(space, store):
     assert large.median_ms > 1.5 * small.median_ms
     assert all(len(session.cpu_ms) == 15 for session in large.raw)
     assert min(large.raw[0].cpu_ms) > 0
+
+
+def test_a_clock_too_coarse_to_time_by_is_said_and_not_waited_for(monkeypatch):
+    """With a limit on CPU time Linux counts it in ticks, so that a short call seems to take none at all."""
+    ticks = iter([0, 4_000_000, 8_000_000])
+    monkeypatch.setattr(time, "process_time_ns", lambda: next(ticks))
+    with pytest.raises(TargetUnavailable, match="steps of 4 ms here.*ulimit -t"):
+        worker._check_clock()
+    monkeypatch.undo()
+    worker._check_clock()

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_reader import read
 
-from hwnas.report import render_report
+from hwnas.report import course, render_report, wording
 
 SECTIONS = ("answer", "earned", "plots", "prediction", "gates", "network", "again")
 HOSTILE = (
@@ -42,6 +42,10 @@ def test_the_answer_in_words(result, metrics):
     assert (
         "A network with 98.1 % accuracy (97.3–98.8) on 1,000 test images runs in 0.290 ms (0.285–0.296) "
         "on ONNX Runtime f32 on this AMD EPYC, inside the budget of 0.312 ms (uses 93 % of it)."
+    ) in words
+    assert (
+        "In accuracy it is more accurate than the best fixed network (+1.2 points, +0.2 to +2.2) and level with random "
+        "search (+0.6 points, −0.3 to +1.5)."
     ) in words
     assert "Inside the budget" in words and "Over the budget" not in words
     assert "of 0.312 ms (40 % of the largest network’s 0.781 ms)" in words
@@ -67,7 +71,7 @@ def test_a_median_inside_with_its_interval_outside_is_no_success(result):
 def test_whether_the_search_earned_its_time(result, metrics):
     words = read(render_report(result, metrics)).words
     for row in result["comparison"]:
-        assert row["verdict"] in words
+        assert wording.minus(row["verdict"]) in words
     assert "+1.2 points (+0.2 to +2.2)" in words and "+0.6 points (−0.3 to +1.5)" in words
     for entry in [result["network"], *result["baselines"]]:
         assert entry["label"] in words
@@ -83,15 +87,57 @@ def test_every_candidate_names_its_architecture(result, metrics):
         assert re.search(pattern, source), row
 
 
-def test_the_best_candidates_are_reached_with_the_keyboard_and_stand_in_a_table(result, metrics):
+def test_the_best_candidates_are_reached_with_the_keyboard_and_all_stand_in_a_table(result, metrics):
     result["candidates"] = [
         {"architecture_id": f"{index:012x}", "source": "random", "predicted_ms": ms, "loss": loss}
         for index, (ms, loss) in enumerate([(1.0, 2.0), (1.1, 2.5), (1.2, 1.5), (1.3, 1.6)])
     ]
     source = render_report(result, metrics)
     assert re.findall(r'tabindex="0" role="img" aria-label="random (0\w+);', source) == [f"{0:012x}", f"{2:012x}"]
-    table = source[source.index("<summary>The best at each latency") :]
-    assert re.findall(r'class="mono">(\w+)</th>', table[: table.index("</table>")]) == [f"{0:012x}", f"{2:012x}"]
+    table = source[source.index("<summary>All 4 as a table, the lowest loss first") :]
+    rows = re.findall(r'scope="row">(\w+)</th>', table[: table.index("</table>")])
+    assert rows == [f"{index:012x}" for index in (2, 3, 0, 1)]
+
+
+def test_words_that_show_on_focus_stand_above_every_mark(result, metrics):
+    source = render_report(result, metrics)
+    for name in ("accuracy", "candidates"):
+        drawing = source[source.index(f'id="{name}-title"') :]
+        drawing = drawing[: drawing.index("</svg>")]
+        assert drawing.rindex('class="point') < drawing.index('class="spot"')
+        assert drawing.count('tabindex="0"') == drawing.count('class="tip"') > 0
+
+
+def test_every_curve_says_its_values_and_when_the_gates_begin_to_learn(result, metrics):
+    for line in metrics[:30]:
+        line["entropy"] = 1.7
+    source = render_report(result, metrics)
+    words = read(source).words
+    assert source.count(">gates learn</text>") == 3 and "From step 290 on: gates learn." in words
+    assert "step 5: 1.70" in words
+    table = words[words.index("The curves as a table") :]
+    assert "step Mean entropy of the gates, nats Expected latency, ms" in table and "1,190" in table
+    flat = [line | {"entropy": 1.7} for line in metrics]
+    assert "gates learn" not in render_report(result, flat)
+
+
+def test_headings_are_in_order_and_every_region_has_a_name(result, metrics):
+    page = read(render_report(result, metrics))
+    levels = [int(name[1]) for name, _ in page.tags if name in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert page.named("html") == [{"lang": "en"}]
+    assert all(attributes.get("aria-label") for _, attributes in page.tags if attributes.get("role") == "region")
+
+
+def test_a_network_that_was_only_trained_stands_alone(result):
+    kept = {key: result[key] for key in ("data", "network", "blocks", "compute", "command")}
+    del kept["network"]["latency"]
+    for block in kept["blocks"]:
+        del block["latency_ms"], block["share"]
+    page = read(render_report(kept, []))
+    assert "Did the search earn its time?" not in page.words and "less latency" not in page.words
+    assert "latency, ms" not in page.words and "network" in page.ids
 
 
 def test_prediction_beside_measurement(result, metrics):
@@ -127,6 +173,15 @@ def test_the_run_can_be_repeated_from_the_page(result, metrics):
     ):
         assert said in words
     assert "together 21 min 07 s 22 min 22 s" in words
+
+
+def test_settings_and_the_replay_are_told(result):
+    result["command"] = "hwnas fit --out 'runs/my digits' --budget 40%"
+    result["repeat"] = {"canonical_sha256": "ab" * 32}
+    words = read(render_report(result, [], settings={"batch_size": 64, "skip_bad": False, "<b>": "<i>"})).words
+    assert "batch size 64" in words and "skip bad no" in words and "<b> <i>" in words
+    assert "hwnas fit --out 'runs/my digits-again' --budget 40% --measurements 'runs/my digits'" in words
+    assert course.again("hwnas fit --out 'unclosed") == "" and course.again("hwnas.fit(out='a')") == ""
 
 
 @pytest.mark.parametrize("key", sorted(make_result()))
@@ -232,7 +287,7 @@ def test_equal_input_gives_equal_bytes_in_every_process(result, metrics):
 
 
 def test_a_report_stays_small(result, metrics):
-    assert len(render_report(result, metrics).encode()) < 150_000
+    assert len(render_report(result, metrics).encode()) < 200_000
     result["candidates"] = [
         row | {"architecture_id": f"{index:012x}"} for index, row in enumerate(result["candidates"] * 80)
     ]
@@ -243,7 +298,10 @@ def test_a_report_stays_small(result, metrics):
     source = render_report(result, many)
     assert len(source.encode()) < 2_000_000
     words = read(source).words
-    assert "5000 of 11,200 are drawn" in words
+    assert (
+        "5,000 of 11,200 are drawn, evenly taken by rising loss" in words
+        and "The best 300 of 11,200 as a table" in words
+    )
     assert "1000 classes" in words and "and 960 more" in words
 
 

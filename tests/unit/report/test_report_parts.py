@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.report import charts, drawing, reading, svg, wording
+from hwnas.report.candidates import candidates_chart
 from hwnas.report.html import render_report
 from hwnas.report.incidents import incidents
 
@@ -141,9 +143,50 @@ def test_gates_show_the_last_line_the_delivered_option_and_since_when_it_led():
 
 def test_an_extreme_loss_does_not_press_the_others_flat():
     rows = [{"predicted_ms": 0.1 + index / 100, "loss": 0.2 + index / 1000, "source": "random"} for index in range(20)]
-    chart = charts.candidates_chart([*rows, {"predicted_ms": 0.2, "loss": 900.0, "source": "x"}], 0.15, "")
+    rows.append({"predicted_ms": 0.2, "loss": 900.0, "source": "x"})
+    chart = candidates_chart({"candidates": rows, "budget": {"latency_ms": 0.15}}, "")
     assert chart is not None and "1 with a loss above" in chart.note and ">800</text>" not in chart.drawing
-    assert charts.candidates_chart([{"predicted_ms": 0.1}], 0.1, "") is None
+    assert candidates_chart({"candidates": [{"predicted_ms": 0.1}]}, "") is None
+
+
+def test_each_of_5000_trials_is_a_point_that_names_itself():
+    rows = [
+        {"architecture_id": f"{index:012x}", "predicted_ms": 0.1 + index % 71 / 100, "loss": 0.2 + index % 97 / 500}
+        for index in range(5000)
+    ]
+    chart = candidates_chart({"candidates": rows}, "")
+    assert chart is not None and "are drawn" not in chart.note
+    named = re.findall(r"(?:<title>|aria-label=\")([0-9a-f]{12})", str(chart.drawing))
+    assert len(named) == 5000 and len(set(named)) == 5000
+    assert "point faintest" in chart.drawing
+
+
+def test_layers_left_out_are_drawn_where_they_would_have_been():
+    rows = [{"name": name, "text": "Conv 3x3, 8 channels, 8x8"} for name in ("stem", "a", "d", "head")]
+    choices = {"a": "k3", "b": "zero", "c": "zero", "d": "k5", "e": "zero"}
+    source = str(drawing.network_drawing(drawing.blocks_of({"blocks": rows}), choices))
+    names = re.findall(r'<text x="0" [^>]+>(\w+)</text>', source)
+    assert names == ["block", "stem", "a", "b", "c", "d", "e", "head"] and source.count("left out</text>") == 3
+
+
+@given(st.lists(st.tuples(st.floats(60, 440), st.floats(40, 270)), min_size=1, max_size=12))
+def test_labels_beside_marks_stay_inside(marks):
+    area = svg.panel((0, 1), (0, 1))
+    for x, y in svg.places_beside(marks, area):
+        assert area.x.start - 40 < x < area.x.stop + 40 and area.y.stop - 40 < y < area.y.start + 40
+    few = [(100.0, 100.0), (300.0, 200.0)]
+    assert all(abs(x - px) > 8 or abs(y - 4 - py) > 8 for x, y in svg.places_beside(few, area) for px, py in few)
+
+
+def test_stages_in_words():
+    labels = {"fixed": "the best fixed network"}
+    assert wording.stage_words("train/fixed/1", labels) == "training the best fixed network, round 2"
+    assert wording.stage_words("measure/0", labels) == "measuring the files"
+    assert wording.stage_words("choose/other/0", labels) == "choosing other"
+    assert [wording.stage_words(stage, labels) for stage in ("search", "train", "")] == ["search", "train", ""]
+    assert wording.minus("by 0.4 (-1.3 to +0.5), onnxruntime-f32, 2026-11-24") == (
+        "by 0.4 (−1.3 to +0.5), onnxruntime-f32, 2026-11-24"
+    )
 
 
 def test_known_roles_look_the_same_everywhere():

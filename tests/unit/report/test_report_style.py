@@ -15,7 +15,10 @@ TEXT = [
     ("bad", "paper"),
     ("good", "good-back"),
     ("bad", "bad-back"),
+    ("ink", "sheet"),
+    ("k1", "paper"),
 ]
+MARKS = ("k1", "k2", "k3", "k4", "k5")
 SCHEMES = [
     {name: value for name, value in re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block)}
     for block in re.findall(r":root \{(.*?)\}", STYLE, flags=re.DOTALL)
@@ -34,12 +37,46 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colours", SCHEMES, ids=("light", "dark", "print"))
-def test_contrast(colours):
-    for front, back in TEXT + [(f"o{step}", f"h{step}") for step in range(7)]:
-        assert contrast(colours[front], colours[back]) >= 4.5, (front, back)
-    for mark in ("k1", "k2", "k3", "k4", "k5"):
-        assert contrast(colours[mark], colours["paper"]) >= 3, mark
+def over(front: str, back: str, opacity: float) -> str:
+    """A colour that is painted over another, not opaque."""
+    pairs = [(int(front[start : start + 2], 16), int(back[start : start + 2], 16)) for start in (1, 3, 5)]
+    return "#" + "".join(f"{round(opacity * a + (1 - opacity) * b):02x}" for a, b in pairs)
+
+
+def opacity_of(selector: str, key: str) -> float:
+    """A rule's opacity, as the style sheet says."""
+    rule = re.search(rf"{re.escape(selector)} \{{[^}}]*\b{key}: ([0-9.]+)", STYLE)
+    assert rule, selector
+    return float(rule[1])
+
+
+def shades(colours: dict[str, str], block: str) -> dict[str, str]:
+    """The tints that lie over the paper: the searched network's row, and what is over the budget."""
+    tints = re.findall(r"--(band|over): rgba\((\d+), (\d+), (\d+), ([0-9.]+)\)", block)
+    return {
+        name: over("#" + "".join(f"{int(part):02x}" for part in parts), colours["paper"], float(opacity))
+        for name, *parts, opacity in tints
+    }
+
+
+@pytest.mark.parametrize("index", range(3), ids=("light", "dark", "print"))
+def test_contrast(index):
+    colours = SCHEMES[index]
+    tinted = shades(colours, re.findall(r":root \{(.*?)\}", STYLE, flags=re.DOTALL)[index])
+    assert set(tinted) == {"band", "over"}
+    pairs = [(colours[front], colours[back]) for front, back in TEXT]
+    pairs += [(colours[f"o{step}"], colours[f"h{step}"]) for step in range(7)]
+    pairs += [(colours[front], tinted["band"]) for front in ("ink", "soft", "good", "bad")]
+    assert min(contrast(*pair) for pair in pairs) >= 4.5, min(pairs, key=lambda pair: contrast(*pair))
+    marks = [(colours[mark], back) for mark in MARKS for back in (colours["paper"], *tinted.values())]
+    marks += [(colours[mark], colours["paper"]) for mark in ("bad", "ink", "soft")]  # budget, ring, diagonal
+    for selector, key, drawn in (
+        (".whisker", "opacity", MARKS), (".point.faint", "fill-opacity", MARKS), (".axis", "opacity", ("soft",)),
+        (".chain", "opacity", ("soft",)), (".box", "stroke-opacity", ("k1",)),
+    ):  # fmt: skip
+        seen = opacity_of(selector, key)
+        marks += [(over(colours[one], colours["paper"], seen), colours["paper"]) for one in drawn]
+    assert min(contrast(*pair) for pair in marks) >= 3, min(marks, key=lambda pair: contrast(*pair))
 
 
 def test_three_schemes_define_the_same_colours():

@@ -66,6 +66,16 @@ def test_it_writes_ahead_and_waits_for_the_disk(tmp_path: Path) -> None:
         assert store._connection.execute("PRAGMA synchronous").fetchone()[0] == 2
 
 
+def test_what_was_measured_side_by_side_is_stored_together_or_not_at_all(tmp_path: Path) -> None:
+    with RunStore(tmp_path / "store.sqlite") as store:
+        store.add_measurement("t", "b", "p", {})
+        with pytest.raises(RunError, match="already holds t, b, p"):
+            store.add_measurements("t", "p", {"a": {}, "b": {}})
+        assert store.measurement("t", "a", "p") is None
+        store.add_measurements("t", "p", {"a": {"ms": 1.0}, "c": {}})
+        assert store.measurement("t", "a", "p") == {"ms": 1.0} and store.measurement("t", "c", "p") == {}
+
+
 def test_nothing_is_stored_twice(tmp_path: Path) -> None:
     with RunStore(tmp_path / "store.sqlite") as store:
         fill(store)

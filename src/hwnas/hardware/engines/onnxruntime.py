@@ -85,6 +85,8 @@ class OnnxRuntimeEngine:
         options.execution_mode = self._vendor.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3  # errors only: warnings would mix with the caller's messages
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # What was checked as ONNX is not to be taken for ONNX Runtime's own format, which it would tell by four bytes.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         return options
 
 
