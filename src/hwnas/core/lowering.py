@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+from typing import Any
+
 from hwnas.core.errors import InputError
 from hwnas.core.primitives import Activation, BatchNorm, Conv, GlobalPool, GraphWriter, Mul
+
+LATER = "added in a later version"
+
+
+def added(default: Any) -> Any:
+    """A field that a LayerSpec got after its first version: files and table keys have it only where it differs."""
+    return field(default=default, metadata={LATER: True})
 
 
 def map_inputs(graph: GraphWriter, name: str, inputs: tuple[str, ...], count: int = 1) -> tuple[str, ...]:

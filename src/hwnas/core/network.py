@@ -9,7 +9,8 @@ from typing import Any
 
 from hwnas.core.errors import FileFormatError, InputError, quoted
 from hwnas.core.graphs import check_names, check_sizes
-from hwnas.core.layers import LayerSpec, layer_from_json, layer_to_json
+from hwnas.core.layer_json import layer_from_json, layer_to_json
+from hwnas.core.layers import LayerSpec
 from hwnas.core.primitives import MOST_OPERATIONS, Graph, GraphWriter, Shape
 
 FORMAT = "hwnas-network@1"

@@ -26,6 +26,11 @@ class SearchSpace(Protocol):
         ...
 
     @property
+    def classes(self) -> int:
+        """How many classes the networks tell apart."""
+        ...
+
+    @property
     def choices(self) -> ChoiceSpace:
         """The decisions."""
         ...

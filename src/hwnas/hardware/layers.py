@@ -10,7 +10,8 @@ from math import prod
 
 from hwnas.core.architecture import Option
 from hwnas.core.errors import InputError
-from hwnas.core.layers import Zero, layer_to_json
+from hwnas.core.layer_json import layer_to_json
+from hwnas.core.layers import Zero
 from hwnas.core.network import LocatedLayer, NetworkSpec, Node, located_layers
 from hwnas.core.protocols import PathSpace, Slot
 

@@ -13,7 +13,7 @@ removed are kept apart, as in the published count.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace
@@ -23,6 +23,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Slot
 from hwnas.spaces.chain import decode_chain
+from hwnas.spaces.known import KnownSpace
 
 
 @dataclass(frozen=True)
@@ -194,3 +195,6 @@ def proxyless_space(preset: str, input_shape: Shape, classes: int, width: float 
         raise InputError(f"a space needs a width from 0.1 to 4 and at least 2 classes, not {width:g} and {classes}")
     name = space.name if width == 1.0 else f"{space.name.split('@')[0]}-w{width:g}@1"
     return replace(space, name=name, input_shape=input_shape, classes=classes, width=width)
+
+
+KNOWN = {name: KnownSpace(text, own, partial(proxyless_space, name)) for name, (own, text) in PRESETS.items()}

@@ -19,11 +19,13 @@ import numpy as np
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import Choice, ChoiceSpace
+from hwnas.core.errors import InputError
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Slot
 from hwnas.spaces.chain import decode_chain
+from hwnas.spaces.known import KnownSpace
 
 HEIGHT, WIDTH = 4, 32  # pixels
 DISTANCES = (10, 12)  # of the two bars, in pixels, by label
@@ -36,6 +38,7 @@ class ToySpace:
     """Three convolutions, kernel 3, 5 or 7 each."""
 
     input_shape: Shape = (1, HEIGHT, WIDTH)
+    classes: int = len(DISTANCES)
 
     @cached_property
     def choices(self) -> ChoiceSpace:
@@ -50,7 +53,7 @@ class ToySpace:
             Slot(name, name, {f"k{kernel}": ConvBnAct(width, kernel, activation="relu") for kernel in (3, 5, 7)})
             for name, width in widths.items()
         )
-        return (("stem", ConvBnAct(8, 1, activation="relu")), *slots, ("classifier", Classifier(len(DISTANCES))))
+        return (("stem", ConvBnAct(8, 1, activation="relu")), *slots, ("classifier", Classifier(self.classes)))
 
     def decode(self, arch: Architecture) -> NetworkSpec:
         """The network of an architecture."""
@@ -68,6 +71,18 @@ class ToySpace:
     @property
     def _names(self) -> list[str]:
         return [choice.name for choice in self.choices.choices]
+
+
+def toy_space(input_shape: Shape, classes: int, width: float = 1.0) -> ToySpace:
+    """The toy, which fits nothing but its own images.
+
+    Raises:
+        InputError: other images.
+    """
+    toy = ToySpace()
+    if input_shape != toy.input_shape:
+        raise InputError(f"space 'toy' works on its own images only: use --data toy, not {input_shape}")
+    return toy
 
 
 def receptive_field(arch: Architecture) -> int:
@@ -104,3 +119,10 @@ def toy_truth() -> dict[Architecture, float]:
         Architecture("toy@1", tuple(zip(names, row["options"], strict=True))): row["accuracy"]
         for row in data["networks"]
     }
+
+
+KNOWN = {
+    "toy": KnownSpace(
+        "27 networks whose best one is known, for trying strategies in seconds (with --data toy)", ToySpace(), toy_space
+    )
+}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hwnas.core.cells import PyramidTreeBlock
 from hwnas.core.counting import count
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, UnknownName
-from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv, Zero, layer_from_json, layer_to_json
+from hwnas.core.layer_json import layer_from_json, layer_to_json
+from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv, Zero
 from hwnas.core.network import NetworkSpec, Node, located_layers, lower
 from hwnas.spaces.proxyless import proxyless_space
 

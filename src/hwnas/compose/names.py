@@ -1,0 +1,22 @@
+"""What can be asked for by name, with one sentence each."""
+
+from __future__ import annotations
+
+from hwnas.compose.fits import LOSSES
+from hwnas.compose.spaces import SPACES
+from hwnas.data.catalogue import known_sources
+
+TARGETS: dict[str, str] = {
+    "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
+}
+
+
+def known_names() -> dict[str, dict[str, str]]:
+    """What can be asked for by name: spaces, data, targets and losses, each with one sentence."""
+    data = {**known_sources(), "toy": "generated images for the space 'toy': two bars, the label says how far apart"}
+    return {
+        "spaces": {name: space.text for name, space in SPACES.items()},
+        "data": data,
+        "targets": TARGETS,
+        "losses": LOSSES,
+    }

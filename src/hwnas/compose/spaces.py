@@ -1,0 +1,99 @@
+"""Search spaces by name, fitted to images and classes."""
+
+from __future__ import annotations
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.core.primitives import Shape
+from hwnas.core.protocols import PathSpace, SearchSpace
+from hwnas.spaces import proxyless, toy
+from hwnas.spaces.known import KnownSpace
+
+SPACES: dict[str, KnownSpace] = {**proxyless.KNOWN, **toy.KNOWN}
+_OWN_OF_AUTO = "proxyless-small"
+
+
+def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) -> SearchSpace:
+    """A search space fitted to images and classes.
+
+    Args:
+        name: one of SPACES, or "auto" for one that fits the resolution.
+        input_shape: (channels, height, width).
+        classes: at least 2.
+        width: multiplies every width.
+
+    Raises:
+        UnknownName: no such space.
+        InputError: the images or the width do not fit it.
+    """
+    if name == "auto":
+        side = min(input_shape[1:])
+        name = "proxyless-small" if side <= 40 else "proxyless-medium" if side <= 128 else "proxyless-imagenet"
+        name = "toy" if input_shape == SPACES["toy"].own.input_shape else name  # images that no other space takes
+    return _known(name, ["auto"]).fitted(input_shape, classes, width)
+
+
+def open_path_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) -> PathSpace:
+    """The same, for what searches paths: a chain of layers, each decided by one choice.
+
+    Raises:
+        UnknownName: no such space.
+        InputError: the images or the width do not fit it, or it is no chain of choices.
+    """
+    return _path_space(open_space(name, input_shape, classes, width))
+
+
+def own_space(name: str, resolution: int | None, channels: int | None, classes: int | None, width: float) -> PathSpace:
+    """A search space without images: what is left open is as the space's authors have it, or 32 pixels for "auto".
+
+    Args:
+        name: one of SPACES, or "auto" for one that fits the resolution.
+        resolution: side of the images in pixels.
+        channels: of the images.
+        classes: at least 2.
+        width: multiplies every width.
+
+    Raises:
+        UnknownName: no such space.
+        InputError: a value that does not fit it, or it is no chain of choices.
+    """
+    own = _known(_OWN_OF_AUTO if name == "auto" else name, ["auto"]).own
+    shape = own.input_shape
+    shape = (channels or shape[0], resolution or shape[1], resolution or shape[2])
+    return open_path_space(name, shape, classes or own.classes, width)
+
+
+def space_of(arch: Architecture, input_shape: Shape | None, classes: int | None) -> SearchSpace:
+    """The space that an architecture names, fitted to images and classes.
+
+    Args:
+        arch: names its space.
+        input_shape: (channels, height, width); None for the space's own.
+        classes: None for the space's own.
+
+    Raises:
+        UnknownName: no such space.
+    """
+    name = arch.space.split("@")[0]
+    name, _, width = (name, "", "") if name in SPACES else name.rpartition("-w")
+    known = _known(name or arch.space.split("@")[0])
+    try:
+        factor = float(width) if width else 1.0
+    except ValueError:
+        raise InputError(f"space {quoted(arch.space)}: {quoted(width)} is no width") from None
+    return known.fitted(input_shape or known.own.input_shape, classes or known.own.classes, factor)
+
+
+def _known(name: str, others: list[str] | None = None) -> KnownSpace:
+    if name not in SPACES:
+        raise UnknownName("space", name, [*SPACES, *(others or [])])
+    return SPACES[name]
+
+
+def _path_space(space: SearchSpace) -> PathSpace:
+    if not isinstance(space, PathSpace):
+        raise InputError(
+            f"space {space.choices.name!r} is no chain of layers with one choice each, which is what can be searched "
+            "and profiled today: use a proxyless space (`hwnas list spaces`)"
+        )
+    return space

@@ -1,0 +1,21 @@
+"""Every published network by name."""
+
+from __future__ import annotations
+
+from hwnas.core.errors import UnknownName
+from hwnas.networks import mobilenet
+from hwnas.networks.published import Published
+
+_FAMILIES: tuple[tuple[Published, ...], ...] = (mobilenet.PUBLISHED,)
+NETWORKS: dict[str, Published] = {one.name: one for family in _FAMILIES for one in family}
+
+
+def published(name: str) -> Published:
+    """A published network.
+
+    Raises:
+        UnknownName: none of that name; the nearest is offered.
+    """
+    if name not in NETWORKS:
+        raise UnknownName("network", name, NETWORKS)
+    return NETWORKS[name]
