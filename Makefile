@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo test test-slow check format clean
+.PHONY: help setup demo test test-slow check format docs clean
 
 help:
 	@echo "make demo       search, train and measure a network on real digits (a few minutes)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow  the heavy sweeps that 'make test' leaves out"
 	@echo "make check      lint, format and types: what CI runs beside the tests"
 	@echo "make format     format the code"
+	@echo "make docs       make docs/networks.md and its drawings from the data"
 
 setup: $(STAMP)
 
@@ -37,13 +38,16 @@ test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 check: setup
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 
 format: setup
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
+
+docs: setup
+	$(BIN)/python docs/make_networks.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

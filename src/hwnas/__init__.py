@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hwnas.api import (
         describe,
         doctor,
+        draw,
         export,
         fit,
         fit_seeds,
@@ -57,6 +58,7 @@ __all__ = [
     "UnknownName",
     "describe",
     "doctor",
+    "draw",
     "export",
     "fit",
     "fit_seeds",

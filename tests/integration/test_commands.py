@@ -191,8 +191,8 @@ def test_profile_and_describe_by_its_model(first_run: FirstRun, tmp_path: Path, 
     other = json.loads(hwnas(["describe", str(first_run.path), "--latency-model", str(model), "--json"])[1])
     assert own["params"] == other["params"] == first_run.result["network"]["params"]
     assert own["macs"] == sum(row["macs"] for row in own["blocks"])
-    assert own["predicted_ms"] == pytest.approx(first_run.result["network"]["predicted_ms"], rel=0.5)
-    assert other["predicted_ms"] == pytest.approx(own["predicted_ms"], rel=0.5)
+    assert own["latency_ms"] == pytest.approx(first_run.result["network"]["predicted_ms"], rel=0.5)
+    assert other["latency_ms"] == pytest.approx(own["latency_ms"], rel=0.5)
     code, out, _ = hwnas(["describe", str(first_run.path / "baselines" / "fixed")])
     assert code == 0 and "conv1" in out and "predicted" in out
     code, _, err = hwnas(["describe", str(first_run.path), "--latency-model", str(first_run.path / "result.json")])
@@ -232,7 +232,7 @@ def test_reports_again_and_side_by_side(first_run: FirstRun, tmp_path: Path, hwn
 
 def test_list_and_doctor(hwnas: Said) -> None:
     code, out, _ = hwnas(["list", "--json"])
-    assert code == 0 and json.loads(out).keys() == {"spaces", "data", "targets", "losses"}
+    assert code == 0 and json.loads(out).keys() == {"networks", "spaces", "data", "targets", "losses"}
     assert "proxyless-small" in hwnas(["list", "spaces"])[1]
     code, out, _ = hwnas(["doctor", "--json"])
     found = json.loads(out)

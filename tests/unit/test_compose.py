@@ -88,7 +88,10 @@ def test_several_fits_that_make_no_sense(targets: list[str], budgets: list[str],
 
 def test_an_architecture_is_fitted_to_images(tmp_path: Path) -> None:
     path = architecture_file(tmp_path)
-    own, other = compose.open_network(str(path)), compose.open_network(str(path), (1, 28, 28), 7)
+    own, other = (
+        compose.open_network(str(path)),
+        compose.open_network(str(path), compose.Fitting((1, 28, 28), classes=7)),
+    )
     assert own.network.input_shape == (3, 32, 32) and other.network.input_shape == (1, 28, 28)
     assert own.architecture == other.architecture is not None
     imagenet = compose.open_network(str(architecture_file(tmp_path, "proxyless-imagenet", width=0.5)))
@@ -102,7 +105,7 @@ def test_a_network_keeps_the_images_it_is_made_for(tmp_path: Path) -> None:
     again = compose.open_network(str(tmp_path))
     assert again.network == found.network and again.architecture == found.architecture
     with pytest.raises(InputError, match="made for images of 3x32x32.*architecture.json"):
-        compose.open_network(str(tmp_path), (1, 28, 28))
+        compose.open_network(str(tmp_path), compose.Fitting((1, 28, 28)))
 
 
 def test_what_is_no_network_is_refused(tmp_path: Path) -> None:

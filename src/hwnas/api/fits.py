@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
-from hwnas.api.beginning import check_names, checked_path, replayed, reserved
+from hwnas.api.beginning import check_names, check_number, checked_path, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
@@ -208,6 +208,7 @@ def train(
     data: str = "mnist5k",
     *,
     out: str | Path,
+    width: float = 1.0,
     fresh: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
@@ -217,9 +218,11 @@ def train(
     """Trains one given network from scratch; writes weights.safetensors, model.onnx, network.py and network.json.
 
     Args:
-        network: a run directory, network.json or architecture.json; an architecture is fitted to the images.
+        network: a published network's name, a run directory, or a network's file; what leaves it open is fitted to
+            the images.
         data: a known data set, a folder of images or an .npz pack.
         out: the run directory; the same call on the same directory resumes.
+        width: multiplies the widths of a published network.
         fresh: start over in a directory that holds a run.
         command: what the user typed.
         progress: told how far it is.
@@ -233,14 +236,17 @@ def train(
     from hwnas.hardware.layers import network_id
 
     config = checked_settings(TrainConfig, {"data": data, **settings})
+    check_number("--width", width, 0.1, 4)
     shown = progress or Silence()
-    command = command or _call("train", {"network": network, "data": data, "out": str(out), **settings})
+    asked = {"network": network, "data": data, "out": str(out), **({"width": width} if width != 1.0 else {})}
+    command = command or _call("train", {**asked, **settings})
     with reserved(out) as lock:
         check_names(config)
         checked_path("network", network)
-        compose.open_network(network)
+        compose.open_network(network, compose.Fitting(width=width))
         images = _images(config)
-        found = compose.open_network(network, images.input_shape, len(images.class_names))
+        fitting = compose.Fitting(images.input_shape, classes=len(images.class_names), width=width)
+        found = compose.open_network(network, fitting)
         config = compose.resolved_training(config, images)
         job = compose.open_training(config, found, images, command)
         kept = {"network": network_id(found.network), **config.model_dump(mode="json")}

@@ -15,6 +15,7 @@ from hwnas.core.protocols import Progress, Silence
 from hwnas.hardware.engines import canonical_name
 
 if TYPE_CHECKING:
+    from hwnas.core.protocols import LayerCostModel
     from hwnas.hardware.latency_model import LatencyModel
     from hwnas.workflows.describing import Described
     from hwnas.workflows.doctor import Finding
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hwnas.workflows.measure_model import Measured
 
 MOST_CLASSES = 10**6
+MOST_PIXELS = 4096  # of a side
 
 
 def measure(
@@ -32,19 +34,23 @@ def measure(
     sessions: int = 5,
     seed: int = 0,
     input_shape: Shape | None = None,
+    resolution: int | None = None,
     classes: int | None = None,
+    width: float = 1.0,
     progress: Progress | None = None,
 ) -> Measured:
     """Measures a network on a target: an .onnx file, a run directory's shipped file, or a network with random weights.
 
     Args:
-        model: an .onnx file, a run directory, network.json or architecture.json.
+        model: an .onnx file, a published network's name, a run directory, or a network's file.
         target: where.
         budget: what the latency is held against, for example "1.5ms"; for a run also "40%" of its largest network.
         sessions: measuring processes; a claim about a budget needs 5.
         seed: of the orders in which files are timed.
-        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
-        classes: for an architecture.json; None for its space's own.
+        input_shape: (channels, height, width) of the images, where the network leaves that open; None for its own.
+        resolution: the same as the side of square images in pixels; give one of the two.
+        classes: where the network leaves that open; None for its own.
+        width: multiplies the widths of a published network.
         progress: told how far it is.
     """
     from hwnas.hardware.targets import open_target
@@ -53,11 +59,10 @@ def measure(
     checked_path("model", model)
     check_number("--sessions", sessions, 2, 1000)
     check_number("--seed", seed, 0, LARGEST_SEED)
-    check_number("--classes", classes, 2, MOST_CLASSES)
-    check_shape(input_shape)
+    fitting = _fitting(input_shape, resolution, classes, width)
     canonical_name(target)
     budget_ms = None if budget is None else budget_in_ms(budget, model)
-    file = compose.open_model(model, input_shape, classes)
+    file = compose.open_model(model, fitting)
     return measure_model(
         model, file, open_target(target, file.input_shape), sessions=sessions, seed=seed, budget_ms=budget_ms,
         progress=progress or Silence(),
@@ -114,30 +119,64 @@ def profile(
 def describe(
     network: str,
     *,
+    target: str | None = None,
     latency_model: str | Path | None = None,
+    within: str | None = None,
     input_shape: Shape | None = None,
+    resolution: int | None = None,
     classes: int | None = None,
+    width: float = 1.0,
 ) -> Described:
-    """A network in numbers: parameters, multiply-accumulates, memory, layers, and latency by a model. Needs no torch.
+    """A network in numbers: parameters, multiply-accumulates, memory, layers, and latency by a model or a table.
+
+    Needs no torch.
 
     Args:
-        network: a run directory, network.json or architecture.json.
+        network: a published network's name, a run directory, or a network's file.
+        target: a published latency table, for example "pixel1-tunas".
         latency_model: a file of `hwnas profile`; by default the one of the run that the network lies in.
-        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
-        classes: for an architecture.json; None for its space's own.
+        within: a search space in which the network is looked for.
+        input_shape: (channels, height, width) of the images, where the network leaves that open; None for its own.
+        resolution: the same as the side of square images in pixels; give one of the two.
+        classes: where the network leaves that open; None for its own.
+        width: multiplies the widths of a published network.
+
+    Raises:
+        UnknownLayer: the model or table knows no such layer; names it and the nearest.
+        TargetUnavailable: the table has to be imported first; the message says how.
+        InputError: there is no such network, or it does not lie in the space; names the layer.
     """
     from hwnas.workflows.describing import describe as describe_network
-    from hwnas.workflows.describing import nearby_latency_model, read_latency_model
 
+    if target is not None and latency_model is not None:
+        raise InputError("give either --target, a published table, or --latency-model, a file of `hwnas profile`")
     checked_path("network", network)
-    check_number("--classes", classes, 2, MOST_CLASSES)
-    check_shape(input_shape)
-    found = compose.open_network(network, input_shape, classes)
-    if latency_model is not None:
-        model: LatencyModel | None = read_latency_model(checked_path("--latency-model", latency_model))
-    else:
-        model = nearby_latency_model(found.directory)
-    return describe_network(network, found.network, model)
+    found = compose.open_network(network, _fitting(input_shape, resolution, classes, width))
+    model, name = _priced_by(target, latency_model, found.directory)
+    found_in = None if within is None else compose.find_in_space(found.network, within)
+    return describe_network(network, found.network, model, name, found.published, found_in)
+
+
+def draw(described: Described, file: str | Path) -> Path:
+    """Writes a drawing of a described network: an SVG file that holds its own style, for light and dark pages.
+
+    Args:
+        described: what `describe` returned.
+        file: written whole or not at all.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    from hwnas.runs.files import write_atomically
+    from hwnas.workflows.describing import drawing
+
+    path = checked_path("--drawing", file)
+    with place_for_file(path):
+        write_atomically(path, drawing(described).encode())
+    return path
 
 
 def export(
@@ -147,17 +186,22 @@ def export(
     weights: str | Path | None = None,
     random_weights: bool = False,
     input_shape: Shape | None = None,
+    resolution: int | None = None,
     classes: int | None = None,
+    width: float = 1.0,
 ) -> Exported:
     """Writes a network as model.onnx, network.py, weights.safetensors and network.json. Needs no torch.
 
     Args:
-        network: a run directory, network.json or architecture.json.
+        network: a published network's name, a run directory, or a network's file.
         out: directory for the files.
-        weights: a safetensors file; by default the one beside the network.
+        weights: a safetensors file, or the checkpoint (.pth) that belongs to a foreign network file; by default the
+            weights.safetensors beside the network.
         random_weights: use random weights, for trying out a device before anything is trained.
-        input_shape: (channels, height, width) for an architecture.json; None for its space's own.
-        classes: for an architecture.json; None for its space's own.
+        input_shape: (channels, height, width) of the images, where the network leaves that open; None for its own.
+        resolution: the same as the side of square images in pixels; give one of the two.
+        classes: where the network leaves that open; None for its own.
+        width: multiplies the widths of a published network.
 
     Raises:
         InputError: there are no weights, or they belong to another network.
@@ -169,17 +213,17 @@ def export(
     if weights is not None and random_weights:
         raise InputError("give either weights or random weights, not both")
     checked_path("network", network)
-    check_number("--classes", classes, 2, MOST_CLASSES)
-    check_shape(input_shape)
-    found = compose.open_network(network, input_shape, classes)
-    given = found.directory / WEIGHTS if weights is None else checked_path("--weights", weights)
+    found = compose.open_network(network, _fitting(input_shape, resolution, classes, width))
+    beside = None if found.directory is None else found.directory / WEIGHTS
+    given = beside if weights is None else checked_path("--weights", weights)
     path = None if random_weights else given
-    if path is not None and not path.exists():
-        raise InputError(f"there are no weights at {path}: give --weights FILE, or --random-weights")
+    if not random_weights and (path is None or not path.exists()):
+        where = "with a published network" if path is None else f"at {path}"
+        raise InputError(f"there are no weights {where}: give --weights FILE, or --random-weights")
     if path is not None:
         check_delivered(path)
     with place_for(Path(out)):
-        return export_network(found.network, found.architecture, path, Path(out))
+        return export_network(found.network, found.architecture, path, Path(out), found.weight_names)
 
 
 def write_report(
@@ -212,3 +256,29 @@ def doctor() -> list[Finding]:
     from hwnas.workflows.doctor import examine
 
     return examine()
+
+
+def _priced_by(
+    target: str | None, file: str | Path | None, directory: Path | None
+) -> tuple[LayerCostModel | None, str | None]:  # fmt: skip
+    """What says the latency of a network that lies in a directory, and of which target; both None without one."""
+    from hwnas.workflows.describing import nearby_latency_model, read_latency_model
+
+    if target is not None:
+        return compose.open_latency_table(target), target
+    if file is not None:
+        profiled: LatencyModel | None = read_latency_model(checked_path("--latency-model", file))
+    else:
+        profiled = None if directory is None else nearby_latency_model(directory)
+    return profiled, profiled.target if profiled else None
+
+
+def _fitting(input_shape: Shape | None, resolution: int | None, classes: int | None, width: float) -> compose.Fitting:
+    """What a network is to be made for, checked."""
+    check_shape(input_shape)
+    check_number("--resolution", resolution, 8, MOST_PIXELS)
+    check_number("--classes", classes, 2, MOST_CLASSES)
+    check_number("--width", width, 0.1, 4)
+    if input_shape is not None and resolution is not None:
+        raise InputError("give either --input-shape or --resolution, not both")
+    return compose.Fitting(input_shape, resolution, classes, width)

@@ -12,13 +12,19 @@ def export(
     network: o.Network,
     out: Annotated[Path, o.Opt("--out", help="Directory for the files.")],
     weights: Annotated[
-        Path | None, o.Opt(help="A safetensors file.", show_default="the one beside the network")
+        Path | None,
+        o.Opt(
+            help="A safetensors file, or the checkpoint of a foreign network file.",
+            show_default="weights.safetensors beside the network",
+        ),
     ] = None,
     random_weights: Annotated[
         bool, o.Opt("--random-weights", help="Random weights, to try a device out before anything is trained.")
     ] = False,
     input_shape: o.InputShape = None,
+    resolution: o.Side = None,
     classes: o.Classes = None,
+    width: o.NetworkWidth = 1.0,
     as_json: o.AsJson = False,
 ) -> None:
     """Write a network as model.onnx, network.py (plain PyTorch), weights.safetensors and network.json.
@@ -32,7 +38,7 @@ def export(
 
     found = api.export(
         network, out=out, weights=weights, random_weights=random_weights, input_shape=o.image_shape(input_shape),
-        classes=classes,
+        resolution=resolution, classes=classes, width=width,
     )  # fmt: skip
     origin = str(found.weights) if found.weights else None
     if as_json:

@@ -11,13 +11,13 @@ from hwnas.cli import options as o
 
 def list_names(
     kind: Annotated[
-        str | None, typer.Argument(help="spaces, data, targets or losses.", show_default="all of them")
+        str | None, typer.Argument(help="networks, spaces, data, targets or losses.", show_default="all of them")
     ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """What can be asked for by name.
 
-    hwnas list spaces
+    hwnas list networks
     """
     from hwnas.cli.terminal import print_json, show_table, show_text
     from hwnas.compose import known_names

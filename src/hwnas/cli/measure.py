@@ -13,8 +13,8 @@ def measure(
     model: Annotated[
         str,
         typer.Argument(
-            help="An .onnx file, a run directory (its shipped file), or a network.json or architecture.json (with "
-            "random weights, which run just as long)."
+            help="An .onnx file, a run directory (its shipped file), or a published network's name or a network's "
+            "file (with random weights, which run just as long)."
         ),
     ],
     target: o.Target = "onnxruntime-f32",
@@ -22,13 +22,17 @@ def measure(
     sessions: Annotated[int, o.Opt(help="Measuring processes; a claim about a budget needs 5.")] = 5,
     seed: Annotated[int, o.Opt(help="Of the orders in which files are timed.")] = 0,
     input_shape: o.InputShape = None,
+    resolution: o.Side = None,
     classes: o.Classes = None,
+    width: o.NetworkWidth = 1.0,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Measure a network's latency on a target, and hold it against a budget.
 
     hwnas measure runs/mine --budget 1.5ms
+
+    hwnas measure mobilenet-v2 --resolution 192
 
     Inside the budget means: the upper end of the 95 % interval over the sessions is within it. Exit code 3 if not.
     """
@@ -40,7 +44,7 @@ def measure(
     with TerminalProgress(quiet) as progress:
         found = api.measure(
             model, target=target, budget=budget, sessions=sessions, seed=seed, input_shape=o.image_shape(input_shape),
-            classes=classes, progress=progress,
+            resolution=resolution, classes=classes, width=width, progress=progress,
         )  # fmt: skip
     if as_json:
         print_json(found.to_json())

@@ -148,11 +148,20 @@ HeldOut = Annotated[
 ]
 
 # One network.
-Network = Annotated[str, typer.Argument(help="A run directory, network.json or architecture.json.")]
-InputShape = Annotated[
-    str | None, Opt(help="Images for an architecture.json, for example 3x64x64.", show_default="its space's own")
+Network = Annotated[
+    str,
+    typer.Argument(
+        help="A published network's name (`hwnas list networks`), a run directory, network.json, architecture.json, or "
+        "a network file of ProxylessNAS, Once-for-All, MCUNet or timm (arch_def)."
+    ),
 ]
-Classes = Annotated[int | None, Opt(help="Classes for an architecture.json.", show_default="its space's own")]
+_FITS = "where the network leaves that open"
+InputShape = Annotated[str | None, Opt(help=f"Images, {_FITS}, for example 3x64x64.", show_default="the network's own")]
+Side = Annotated[
+    int | None, Opt("--resolution", help=f"Side of square images in pixels, {_FITS}.", show_default="its own")
+]
+Classes = Annotated[int | None, Opt(help=f"Classes, {_FITS}.", show_default="the network's own")]
+NetworkWidth = Annotated[float, Opt("--width", help="Multiplies the widths of a published network.")]
 
 
 NO_BUDGET = "a budget is missing: give for example --budget 1.5ms, or --budget 40% of the space's largest network"

@@ -12,6 +12,7 @@ def train(
     network: o.Network,
     out: o.Out,
     data: o.Data = None,
+    width: o.NetworkWidth = 1.0,
     effort: o.Effort = None,
     train_steps: o.TrainSteps = None,
     lr: o.Lr = None,
@@ -35,8 +36,10 @@ def train(
 
     hwnas train runs/mine/architecture.json --data PATH --out runs/again
 
-    Writes weights.safetensors, model.onnx, network.py and network.json. An architecture.json is fitted to the images;
-    a network.json must fit them as it is.
+    hwnas train mobilenet-v2 --width 0.5 --data PATH --out runs/v2
+
+    Writes weights.safetensors, model.onnx, network.py and network.json. A published network and an architecture.json
+    are fitted to the images; a network.json must fit them as it is.
     """
     from hwnas import api
     from hwnas.cli.progress import TerminalProgress
@@ -47,7 +50,7 @@ def train(
     settings = o.given(context, TrainConfig.model_fields)
     with TerminalProgress(quiet) as progress:
         found = api.train(
-            network, **settings, out=out, fresh=fresh, command=o.typed_command(context), progress=progress,
+            network, **settings, out=out, width=width, fresh=fresh, command=o.typed_command(context), progress=progress,
             stop=context.find_root().obj.stop,
         )  # fmt: skip
     if as_json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from hwnas.compose.data import open_data, toy_data
 from hwnas.compose.fits import open_job, plan_fits, resolved
 from hwnas.compose.names import known_names
-from hwnas.compose.networks import FoundNetwork, open_model, open_network
+from hwnas.compose.networks import Fitting, FoundNetwork, open_model, open_network
 from hwnas.compose.spaces import SPACES, open_space, own_space, space_of
 from hwnas.compose.training import open_recipe, open_training, resolved_training
 
 __all__ = [
-    "SPACES", "FoundNetwork", "known_names", "open_data", "open_job", "open_model", "open_network", "open_recipe",
+    "SPACES", "Fitting", "FoundNetwork", "known_names", "open_data", "open_job", "open_model", "open_network",
+    "open_recipe",
     "open_space", "open_training", "own_space", "plan_fits", "resolved", "resolved_training", "space_of", "toy_data",
 ]  # fmt: skip

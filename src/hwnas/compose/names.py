@@ -5,6 +5,8 @@ from __future__ import annotations
 from hwnas.compose.fits import LOSSES
 from hwnas.compose.spaces import SPACES
 from hwnas.data.catalogue import known_sources
+from hwnas.networks.catalogue import NETWORKS
+from hwnas.networks.published import Published
 
 TARGETS: dict[str, str] = {
     "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
@@ -12,11 +14,17 @@ TARGETS: dict[str, str] = {
 
 
 def known_names() -> dict[str, dict[str, str]]:
-    """What can be asked for by name: spaces, data, targets and losses, each with one sentence."""
+    """What can be asked for by name: networks, spaces, data, targets, losses, each with one sentence."""
     data = {**known_sources(), "toy": "generated images for the space 'toy': two bars, the label says how far apart"}
     return {
+        "networks": {name: _sentence(one) for name, one in NETWORKS.items()},
         "spaces": {name: space.text for name, space in SPACES.items()},
         "data": data,
         "targets": TARGETS,
         "losses": LOSSES,
     }
+
+
+def _sentence(network: Published) -> str:
+    top1 = f", {network.reported_top1:g} % top-1 reported" if network.reported_top1 else ""
+    return f"{network.title} ({network.data}, {network.resolution} pixels{top1})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,83 +14,128 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.errors import InputError, said_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
+from hwnas.networks.catalogue import NETWORKS
+from hwnas.networks.published import Published
 
 if TYPE_CHECKING:
     from hwnas.hardware.model_files import ModelFile
 
-NETWORK_FILES = "give a run directory, network.json or architecture.json"
+NETWORK_FILES = (
+    "give a published network's name (`hwnas list networks`), a run directory, network.json, architecture.json, or a "
+    "network file of ProxylessNAS, Once-for-All, MCUNet or timm"
+)
+_JSON = (".json", ".config")  # the released ProxylessNAS and Once-for-All files have the second
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a network is to be made for, as far as it leaves that open.
+
+    Args:
+        input_shape: (channels, height, width) of the images; None for the network's own.
+        resolution: side of square images in pixels, where no input shape is given; None for the network's own.
+        classes: None for the network's own.
+        width: multiplies the widths of a published network.
+    """
+
+    input_shape: Shape | None = None
+    resolution: int | None = None
+    classes: int | None = None
+    width: float = 1.0
+
+    def shape(self, own: Shape) -> Shape:
+        """The images that a network with these images of its own is made for."""
+        if self.input_shape is not None:
+            return self.input_shape
+        return own if self.resolution is None else (own[0], self.resolution, self.resolution)
+
+
+AS_IT_IS = Fitting()
 
 
 @dataclass(frozen=True)
 class FoundNetwork:
-    """A network from a file.
+    """A network and what is known of it.
 
     Args:
         network: as data.
         architecture: its choices, where they are known.
-        directory: where its file lies.
+        directory: where its file lies; None for a published network.
+        published: what is known of a published one.
+        weight_names: for a foreign file, the name of every array in its authors' checkpoints, by our name.
     """
 
     network: NetworkSpec
-    architecture: Architecture | None
-    directory: Path
+    architecture: Architecture | None = None
+    directory: Path | None = None
+    published: Published | None = None
+    weight_names: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_network(source: str, input_shape: Shape | None = None, classes: int | None = None) -> FoundNetwork:
-    """A network from a run directory, a network.json or an architecture.json.
+def open_network(source: str, fitting: Fitting = AS_IT_IS) -> FoundNetwork:
+    """A network by its published name, from a run directory, or from a file.
 
     Args:
-        source: a path.
-        input_shape: (channels, height, width), for an architecture.json; None for its space's own.
-        classes: for an architecture.json; None for its space's own.
+        source: a name or a path; what lies on disk comes first.
+        fitting: what it is made for.
 
     Raises:
-        InputError: there is no such file, or it is none of these; the message names the field.
+        InputError: there is no such network or file, the file is none of a network, or it does not fit; the message
+            names the field.
     """
+    path = Path(source)
+    if not path.exists() and source in NETWORKS:
+        published = NETWORKS[source]
+        shape = fitting.shape(published.input_shape)
+        return FoundNetwork(published.network(shape, fitting.classes, fitting.width), published=published)
+    if fitting.width != 1.0:
+        raise InputError(f"--width is for published networks, and {source!r} is none: `hwnas list networks` has them")
+    path = path / "network.json" if path.is_dir() else path
+    if not path.exists():
+        raise InputError(f"there is no network at {source!r}: {_nearest(source)}{NETWORK_FILES}")
+    if path.suffix not in _JSON:
+        raise InputError(f"{source!r} is no network: {NETWORK_FILES}")
+    return _read_network(path, fitting)
+
+
+def _read_network(path: Path, fitting: Fitting) -> FoundNetwork:
+    """A network from a file: ours, or other people's."""
     from hwnas.runs.files import read_json
     from hwnas.runs.stored import check_delivered
 
-    path = Path(source)
-    if path.is_dir():
-        path = path / "network.json"
-    if not path.exists():
-        inner = [*glob("*/network.json", root_dir=source), *glob("*/*/network.json", root_dir=source)] if source else []
-        hint = f" ({source} holds several runs, for example {Path(source, min(inner)).parent})" if inner else ""
-        raise InputError(f"there is no network at {source!r}: {NETWORK_FILES}{hint}")
-    if path.suffix != ".json":
-        raise InputError(f"{source!r} is no network: {NETWORK_FILES}")
     check_delivered(path)
     data: Any = read_json(path)
     with said_of(path):
         if isinstance(data, dict) and "space" in data:
             arch = Architecture.from_json(data)
-            return FoundNetwork(space_of(arch, input_shape, classes).decode(arch), arch, path.parent)
+            own = space_of(arch, None, None).input_shape
+            space = space_of(arch, fitting.shape(own), fitting.classes)
+            return FoundNetwork(space.decode(arch), arch, path.parent)
         network = NetworkSpec.from_json(data)
-    if input_shape not in (None, network.input_shape):
-        own = "x".join(map(str, network.input_shape))
+    if fitting.shape(network.input_shape) != network.input_shape:
+        own_size = "x".join(map(str, network.input_shape))
         raise InputError(
-            f"{path} is made for images of {own}: use --resolution {network.input_shape[1]}, or give its "
+            f"{path} is made for images of {own_size}: use --resolution {network.input_shape[1]}, or give its "
             "architecture.json, which is fitted to other images"
         )
     beside = path.with_name("architecture.json")
     if path.name != "network.json" or not beside.exists():
-        return FoundNetwork(network, None, path.parent)
+        return FoundNetwork(network, directory=path.parent)
     check_delivered(beside)
     data = read_json(beside)
     with said_of(beside):
         return FoundNetwork(network, Architecture.from_json(data), path.parent)
 
 
-def open_model(source: str, input_shape: Shape | None = None, classes: int | None = None) -> ModelFile:
+def open_model(source: str, fitting: Fitting = AS_IT_IS) -> ModelFile:
     """A file that can be measured: an .onnx file, the one in a run directory, or a network with random weights.
 
     Args:
-        source: a path.
-        input_shape: (channels, height, width), for an architecture.json; None for its space's own.
-        classes: for an architecture.json; None for its space's own.
+        source: a name or a path.
+        fitting: what a network is made for.
 
     Raises:
-        InputError: there is no such file, or it is none of these.
+        InputError: there is no such network or file, or it is none of these.
     """
     from hwnas.hardware.model_files import untrained
     from hwnas.runs.stored import check_delivered
@@ -98,4 +145,13 @@ def open_model(source: str, input_shape: Shape | None = None, classes: int | Non
     check_delivered(path)
     if path.suffix == ".onnx" and path.exists():
         return read_model(path)
-    return untrained(open_network(source, input_shape, classes).network)
+    return untrained(open_network(source, fitting).network)
+
+
+def _nearest(source: str) -> str:
+    """What was probably meant: a published network of nearly that name, or one of several runs in a directory."""
+    inner = [*glob("*/network.json", root_dir=source), *glob("*/*/network.json", root_dir=source)] if source else []
+    if inner:
+        return f"{source} holds several runs, for example {Path(source, min(inner)).parent}; "
+    near = get_close_matches(source[:100], NETWORKS, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""

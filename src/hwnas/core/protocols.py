@@ -12,7 +12,7 @@ from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.cost import Cost, CostTerms
 from hwnas.core.layers import LayerSpec
-from hwnas.core.network import NetworkSpec
+from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.trial import Quality
 
@@ -82,6 +82,18 @@ class CostModel(Protocol):
 
     def cost(self, network: NetworkSpec) -> Cost:
         """The cost of one network.
+
+        Raises:
+            UnknownLayer: the model knows no such layer; names layer, table and nearest entry.
+        """
+        ...
+
+
+class LayerCostModel(CostModel, Protocol):
+    """A cost model that says what each layer of a network costs."""
+
+    def price_ms(self, layer: LocatedLayer) -> float:
+        """What one layer costs inside a network, in ms.
 
         Raises:
             UnknownLayer: the model knows no such layer; names layer, table and nearest entry.

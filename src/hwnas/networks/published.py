@@ -49,6 +49,11 @@ class Published:
         """How many classes its data has."""
         return 1000 if self.data == IMAGENET else 10
 
+    @property
+    def input_shape(self) -> Shape:
+        """(channels, height, width) of the images that it was published for."""
+        return (3, self.resolution, self.resolution)
+
     def network(self, input_shape: Shape | None = None, classes: int | None = None, width: float = 1.0) -> NetworkSpec:
         """The network as data.
 
@@ -64,5 +69,4 @@ class Published:
             raise InputError(f"network {self.name!r} was published with its widths only: leave --width out")
         if not 0.1 <= width <= 4:
             raise InputError(f"a network's width multiplier is 0.1 to 4, not {width:g}")
-        shape = input_shape or (3, self.resolution, self.resolution)
-        return self.layers(shape, classes or self.classes, width)
+        return self.layers(input_shape or self.input_shape, classes or self.classes, width)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from hwnas.report import answer, candidates, charts, course, incidents, summary, timing, wording
 from hwnas.report.reading import clean, entries, mapping, number, rows, text
+from hwnas.report.styles import style_sheet
 
 
 def render_report(
@@ -125,8 +126,6 @@ def _environment() -> Environment:
 @cache
 def _style() -> tuple[str, str]:
     """The style sheet, and its hash for the content security policy: no other style can take effect."""
-    environment = _environment()
-    loader = environment.loader
-    style = loader.get_source(environment, "style.css")[0] if loader else ""
+    style = style_sheet("palette.css") + style_sheet("style.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return style, f"sha256-{digest}"

@@ -10,10 +10,10 @@ from hwnas.core.counting import macs
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
 from hwnas.core.network import LocatedLayer, NetworkSpec, located_layers, lower
 from hwnas.core.primitives import parameter_shapes
-from hwnas.hardware.latency_model import LatencyModel
+from hwnas.core.protocols import LayerCostModel
 
 
-def blocks(network: NetworkSpec, model: LatencyModel | None) -> list[dict[str, Any]]:
+def blocks(network: NetworkSpec, model: LayerCostModel | None) -> list[dict[str, Any]]:
     """The network layer by layer, with params, MACs and, by the model, latency and its share.
 
     Raises:

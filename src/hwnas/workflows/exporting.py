@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,22 +29,27 @@ class Exported:
 
 
 def export_network(
-    network: NetworkSpec, architecture: Architecture | None, weights: Path | None, out: Path
+    network: NetworkSpec,
+    architecture: Architecture | None,
+    weights: Path | None,
+    out: Path,
+    weight_names: Mapping[str, str] | None = None,
 ) -> Exported:
     """Writes a network's files.
 
     Args:
         network: the network.
         architecture: its choices, where they are known.
-        weights: a safetensors file with exactly the network's arrays; None for random ones.
+        weights: a file with exactly the network's arrays; None for random ones.
         out: made if it is not there.
+        weight_names: the names of the arrays in its authors' checkpoints, by ours.
 
     Raises:
         InputError: the weights belong to another network, or `out` is a run, whose files would be replaced.
-        FileFormatError: the weights are no safetensors file.
+        FileFormatError: the weights are no safetensors file, and no checkpoint of plain tensors.
     """
     if (out / CONFIG).exists():
         raise InputError(f"{out} is a run, and its trained network would be replaced; choose another --out")
-    arrays = random_arrays(network, seed=0) if weights is None else read_weights(weights, network)
+    arrays = random_arrays(network, seed=0) if weights is None else read_weights(weights, network, weight_names or {})
     write_network_files(out, network, arrays, to_onnx(network, arrays), architecture)
     return Exported(out, weights)

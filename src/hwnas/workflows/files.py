@@ -54,12 +54,13 @@ def write_network_files(
     write_atomically(directory / SOURCE, to_source(network).encode())
 
 
-def read_weights(path: Path, network: NetworkSpec) -> dict[str, np.ndarray]:
+def read_weights(path: Path, network: NetworkSpec, weight_names: Mapping[str, str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file.
 
     Args:
         path: the file.
         network: what they should belong to; a file that is far larger is not read.
+        weight_names: the names of the arrays in its authors' checkpoints, by ours.
 
     Raises:
         InputError: no such file.

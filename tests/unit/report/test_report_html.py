@@ -307,4 +307,4 @@ def test_a_report_stays_small(result, metrics):
 
 def test_templates_travel_with_the_package():
     names = {item.name for item in resources.files("hwnas.report").joinpath("templates").iterdir()}
-    assert {"page.html.j2", "parts.html.j2", "report.html.j2", "summary.html.j2", "style.css"} <= names
+    assert {"page.html.j2", "parts.html.j2", "report.html.j2", "summary.html.j2", "style.css", "palette.css"} <= names

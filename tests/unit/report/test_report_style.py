@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 
 import pytest
 
-STYLE = resources.files("hwnas.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+from hwnas.report.styles import style_sheet
+
+STYLE = style_sheet("palette.css") + style_sheet("style.css")
 TEXT = [
     ("ink", "paper"),
     ("soft", "paper"),

@@ -44,7 +44,7 @@ def test_what_is_exported_is_read_back(tmp_path: Path) -> None:
 
     save_file(arrays, tmp_path / "w.safetensors")
     second = export_network(NETWORK, None, tmp_path / "w.safetensors", tmp_path / "b").directory
-    again = read_weights(second / "weights.safetensors", NETWORK)
+    again = read_weights(second / "weights.safetensors", NETWORK, {})
     assert again.keys() == arrays.keys()
     assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
 
