@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from hwnas.core.errors import UnknownName
-from hwnas.networks import mobilenet
+from hwnas.networks import mnasnet, mobilenet, ofa, proxyless, resnet, shufflenet
 from hwnas.networks.published import Published
 
-_FAMILIES: tuple[tuple[Published, ...], ...] = (mobilenet.PUBLISHED,)
+_FAMILIES: tuple[tuple[Published, ...], ...] = (
+    mobilenet.PUBLISHED,
+    mnasnet.PUBLISHED,
+    proxyless.PUBLISHED,
+    ofa.PUBLISHED,
+    shufflenet.PUBLISHED,
+    resnet.PUBLISHED,
+)
 NETWORKS: dict[str, Published] = {one.name: one for family in _FAMILIES for one in family}
 
 
