@@ -6,8 +6,9 @@ result = hwnas.fit("photos", budget="1.5ms", out="runs/mine")
 Every name below is loaded when it is first used, so that `import hwnas` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hwnas.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from hwnas.api import (
@@ -79,11 +80,11 @@ _VALUES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'hwnas' has no attribute {name!r}")
-    home = _VALUES.get(name, "hwnas.core.errors" if name[0].isupper() else "hwnas.api")
-    return getattr(import_module(home), name)
+if not TYPE_CHECKING:  # mypy reads the imports above
+    __getattr__ = on_demand(
+        __name__,
+        {n: _VALUES.get(n, "hwnas.core.errors" if n[0].isupper() else "hwnas.api") for n in __all__},
+    )
 
 
 def __dir__() -> list[str]:

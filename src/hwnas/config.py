@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.core.seeds import LARGEST_SEED
+from hwnas.core.text import check_text
 
 LIMIT_UNITS = {"": 1, "k": 10**3, "kB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9}
 COMPUTE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _LIMIT = re.compile(r"(params|macs|memory)=([0-9.]{1,40})(k|kB|M|MB|G|GB|)")
 _COMPUTE = re.compile(r"\s*([0-9.]{1,40})\s*(s|min|h)\s*")
-_STRANGE = re.compile(r"[\0\x85\ud800-\udfff]")  # NUL, YAML's own line break, and bytes that are no UTF-8
 MOST_STEPS, MOST_COMPUTE_S = 10**9, 1e9
-LARGEST_SEED = 2**32 - 1
 LARGEST_LIMIT = 10**15
 
 
@@ -136,19 +136,6 @@ def checked_settings(kind: type[Settings], values: Mapping[str, Any]) -> Setting
         case _:
             said = first["msg"][0].lower() + first["msg"][1:]
             raise InputError(f"setting {quoted(name)}: {said}, not {quoted(first.get('input'))}")
-
-
-def check_text(what: str, text: str) -> None:
-    """Refuses text that our files cannot hold.
-
-    Raises:
-        InputError: names `what` and the character.
-    """
-    strange = _STRANGE.search(text)
-    if strange is not None:
-        raise InputError(
-            f"{what}: {quoted(text)} has the character {strange[0]!a}, which our files cannot hold; rename it"
-        )
 
 
 def _names(annotation: Any) -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mutations import ODD_VALUES, mutated
 
 from hwnas import compose
-from hwnas.api.beginning import check_shape
+from hwnas.api.arguments import check_shape
 from hwnas.cli.options import image_shape
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute, parse_limits
 from hwnas.core.architecture import Architecture

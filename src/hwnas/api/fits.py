@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
-from hwnas.api.beginning import check_names, check_number, checked_path, replayed, reserved
+from hwnas.api.arguments import check_number, checked_path
+from hwnas.api.beginning import check_names, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas import compose
-from hwnas.api.beginning import check_number, check_shape, checked_path, place_for, place_for_file
-from hwnas.config import LARGEST_SEED
+from hwnas.api.arguments import check_number, check_shape, checked_path, place_for, place_for_file
 from hwnas.core.errors import InputError
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Progress, Silence
+from hwnas.core.seeds import LARGEST_SEED
 from hwnas.hardware.engines import canonical_name
 
 if TYPE_CHECKING:

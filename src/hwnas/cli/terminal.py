@@ -6,9 +6,10 @@ import json
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDE_ENOUGH = 90  # columns; a narrower terminal would cut figures of the table off
 # Control and format characters, lone surrogates, line and paragraph separators.
@@ -26,6 +27,8 @@ def printable(text: str) -> str:
 
 def complain(text: str) -> None:
     """One error message on stderr."""
+    from rich.console import Console
+
     Console(stderr=True, soft_wrap=True, highlight=False).print("error:", style="bold red", end=" ")
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(printable(text))
 
@@ -48,6 +51,8 @@ def show_result(result: Mapping[str, Any], directory: str, console: Console | No
         directory: where the run's files lie.
         console: where to; None for stdout.
     """
+    from rich.console import Console
+
     from hwnas.report.terminal import result_lines, result_table
 
     console = console or Console(highlight=False)

@@ -6,6 +6,8 @@ import hashlib
 
 import numpy as np
 
+LARGEST_SEED = 2**32 - 1
+
 
 def seed_for(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed for one purpose, such as ("search", "path", step)."""

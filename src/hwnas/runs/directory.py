@@ -34,6 +34,7 @@ from hwnas.runs.stored import (
     BASELINES,
     CONFIG,
     ENVIRONMENT,
+    LATENCY,
     METRICS,
     METRICS_END,
     NETWORK_FILES,
@@ -46,7 +47,7 @@ from hwnas.runs.stored import (
 )
 
 LOCK, STORE = "lock.json", "store.sqlite"
-CHECKPOINTS, LATENCY = "checkpoints", "latency"
+CHECKPOINTS = "checkpoints"
 # SQLite's side files go before the store: one that outlives it would be replayed into the next store of that name.
 _STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", STORE)
 _OUTPUTS = (METRICS, RESULT, *NETWORK_FILES, "report.html")

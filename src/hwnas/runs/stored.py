@@ -19,7 +19,7 @@ from hwnas.runs.settings import read_settings
 RUN_FORMAT = "hwnas-run@2"
 RESULT_FORMAT = "hwnas-result@2"
 CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "env.json", "metrics.jsonl", "result.json"
-BASELINES = "baselines"
+BASELINES, LATENCY = "baselines", "latency"
 NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py")
 METRICS_END = "end"  # the last line of a finished run's metrics.jsonl: how many bytes are before it
 _SEALED_SINCE = 2

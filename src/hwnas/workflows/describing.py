@@ -17,8 +17,7 @@ from hwnas.networks.published import Published
 from hwnas.report import wording
 from hwnas.report.drawing import blocks_of
 from hwnas.report.strip import network_strip
-from hwnas.runs.directory import LATENCY
-from hwnas.runs.stored import read_stored
+from hwnas.runs.stored import LATENCY, read_stored
 from hwnas.workflows.blocks import blocks
 
 FORMAT = "hwnas-description@2"

@@ -17,10 +17,11 @@ from hwnas.hardware.profiling import profile
 from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, read_session
 from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure
-from hwnas.runs.directory import LATENCY, RunDirectory
+from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import make_directory, write_sealed_json
 from hwnas.runs.measurements import MeasurementRecord
 from hwnas.runs.store import RunStore
+from hwnas.runs.stored import LATENCY
 from hwnas.workflows.job import FitJob
 
 MODEL, SESSION_OF = "latency-model", "session of "  # purposes; every other one is of a Measurement

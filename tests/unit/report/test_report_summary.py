@@ -5,7 +5,7 @@ from __future__ import annotations
 from example_run import make_result
 from page_reader import read
 
-from hwnas.report import render_summary
+from hwnas.report.html import render_summary
 
 
 def test_seeds_are_summed_up_and_every_run_has_a_row():

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hwnas.report import result_lines, result_table
+from hwnas.report.terminal import result_lines, result_table
 
 
 def shown(result: dict[str, Any], width: int = 140, **options: Any) -> str:
