@@ -8,36 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hwnas.core.cells import NasnetCell, PyramidTreeBlock
-from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv
+from hwnas.core.layers import Classifier, ConvBnAct, MBConv
 from hwnas.core.network import NetworkSpec, Node
+from hwnas.core.pyramid import PyramidTreeBlock
+from hwnas.networks.darts import darts_v2
+from hwnas.networks.nasnet import nasnet_a
+from hwnas.networks.pyramid_tree import pyramid_tree
 from hwnas.testing.engines import used_arrays as arrays_as_after_training
 
 # No deadline: the machine may be busy. No database: tests leave nothing behind.
 settings.register_profile("hwnas", deadline=None, database=None)
 settings.load_profile("hwnas")
 
-NASNET_A_NORMAL = {
-    "blocks": (
-        (0, "sep5", 1, "sep3"),
-        (1, "sep5", 1, "sep3"),
-        (0, "avg3", 1, "identity"),
-        (1, "avg3", 1, "avg3"),
-        (0, "sep3", 0, "identity"),
-    ),
-    "concat": (1, 2, 3, 4, 5, 6),
-}
-NASNET_A_REDUCTION = {
-    "blocks": (
-        (0, "sep5", 1, "sep7"),
-        (0, "max3", 1, "sep7"),
-        (0, "avg3", 1, "sep5"),
-        (3, "identity", 2, "avg3"),
-        (2, "sep3", 0, "max3"),
-    ),
-    "concat": (3, 4, 5, 6),
-    "reduction": True,
-}
 _MOBILE_OPS = (
     "k5e3 k3e3 Z Z | k7e3 k3e3 k5e3 k5e3 | k7e6 k5e3 k5e3 k5e3 | k5e6 k5e3 k5e3 k5e3 | k7e6 k7e6 k7e3 k7e3 | k7e6"
 )
@@ -75,37 +57,10 @@ def _mobilenet_v2() -> NetworkSpec:
     return NetworkSpec((3, 224, 224), (*nodes, Node("head", ConvBnAct(1280, 1)), Node("classifier", Classifier(1000))))
 
 
-def nasnet(filters: int, repeats: int, stem: int, size: int, classes: int, imagenet_stem: bool) -> NetworkSpec:
-    nodes = [Node("stem", ConvBnAct(stem, 3, 2, activation=""))]
-    history = ["stem", "stem"]
-
-    def cell(name: str, width: int, kind: dict[str, object]) -> None:
-        nodes.append(Node(name, NasnetCell(width, **kind), (history[-1], history[-2])))
-        history.append(name)
-
-    if imagenet_stem:
-        cell("stem0", filters // 4, NASNET_A_REDUCTION)
-        cell("stem1", filters // 2, NASNET_A_REDUCTION)
-    for stage in range(3):
-        if stage:
-            cell(f"reduction{stage}", filters * 2**stage, NASNET_A_REDUCTION)
-        for repeat in range(repeats):
-            cell(f"stage{stage}.cell{repeat}", filters * 2**stage, NASNET_A_NORMAL)
-    nodes.append(Node("classifier", Classifier(classes)))
-    return NetworkSpec((3, size, size), tuple(nodes))
-
-
 def _tree() -> NetworkSpec:
     first = ("sep7", "dil3", "identity", "max3", "sep7", "max3", "sep5", "sep5", "sep5", "dil3", "sep7", "sep7")
     second = ("dil3", "sep5", "avg3", "max3", "avg3", "sep7", "sep5", "sep7", "sep3", "avg3", "avg3", "max3")
-    nodes = (
-        Node("stem", ConvBnAct(16, 3, activation="")),
-        Node("block1", PyramidTreeBlock(6, 1, first)),
-        Node("block2", PyramidTreeBlock(10, 2, second)),
-        Node("activate", BnAct()),
-        Node("classifier", Classifier(10)),
-    )
-    return NetworkSpec((3, 16, 16), nodes)
+    return pyramid_tree((3, 16, 16), ((PyramidTreeBlock(6, 1, first),), (PyramidTreeBlock(10, 2, second),)), 10)
 
 
 @pytest.fixture
@@ -116,10 +71,6 @@ def published() -> Callable[[str], NetworkSpec]:
         match name:
             case "mobilenet-v2":
                 return _mobilenet_v2()
-            case "nasnet-a-mobile":
-                return nasnet(44, 4, 32, 224, 1000, imagenet_stem=True)
-            case "nasnet-a-large":
-                return nasnet(168, 6, 96, 331, 1000, imagenet_stem=True)
             case _:
                 return _proxyless(name)
 
@@ -128,8 +79,15 @@ def published() -> Callable[[str], NetworkSpec]:
 
 @pytest.fixture
 def cell_network() -> Callable[[str], NetworkSpec]:
-    """The format's touchstones: "nasnet" (normal and reduction cells on an odd map) and "tree" (two tree blocks)."""
-    makers = {"nasnet": lambda: nasnet(6, 1, 9, 30, 10, imagenet_stem=False), "tree": _tree}
+    """Networks of cells, each of which reads two values, and of trees: "nasnet", "darts", "tree".
+
+    The cells' maps are 30, 15 and 8 pixels wide: a reduction of an even and one of an odd size.
+    """
+    makers: dict[str, Callable[[], NetworkSpec]] = {
+        "nasnet": lambda: nasnet_a(1, 144, 9, imagenet=False)((3, 30, 30), 10, 1.0),
+        "darts": lambda: darts_v2(4, 4)((3, 30, 30), 10, 1.0),
+        "tree": _tree,
+    }
     return lambda name: makers[name]()
 
 

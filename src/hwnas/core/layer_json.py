@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, cast
 
-from hwnas.core.cells import NasnetCell, PyramidTreeBlock
+from hwnas.core.darts import DartsCell
 from hwnas.core.errors import FileFormatError, InputError, UnknownName, quoted
 from hwnas.core.layers import (
+    Act,
     BasicBlock,
     BnAct,
     Bottleneck,
@@ -22,13 +23,15 @@ from hwnas.core.layers import (
     Zero,
 )
 from hwnas.core.lowering import LATER
+from hwnas.core.nasnet import NasnetCell
+from hwnas.core.pyramid import PyramidTreeBlock
 
 _MAY_BE_ZERO = ("se_channels", "hidden_channels")
 LAYERS: dict[str, type] = {
     layer.__name__: layer
     for layer in (
-        ConvBnAct, BnAct, SepConv, MBConv, ShuffleUnit, BasicBlock, Bottleneck, Pooling, Zero, Classifier,
-        NasnetCell, PyramidTreeBlock,
+        ConvBnAct, BnAct, Act, SepConv, MBConv, ShuffleUnit, BasicBlock, Bottleneck, Pooling, Zero, Classifier,
+        NasnetCell, DartsCell, PyramidTreeBlock,
     )
 }  # fmt: skip
 

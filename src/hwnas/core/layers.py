@@ -41,7 +41,7 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ConvBnAct:
-    """Convolution, batch-norm, activation ("" for none)."""
+    """Convolution, batch-norm, activation ("" for none); `valid` without padding, as TensorFlow calls it."""
 
     out_channels: int
     kernel: int
@@ -49,14 +49,27 @@ class ConvBnAct:
     groups: int = 1
     activation: str = "relu6"
     bn_eps: float = added(1e-5)
+    valid: bool = added(False)
 
     def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
         """One convolution with its batch-norm and activation."""
         (value,) = map_inputs(graph, name, inputs)
         return conv_bn(
             graph, name, value, self.out_channels, self.kernel, stride=self.stride, groups=self.groups,
-            activation=self.activation or None, eps=self.bn_eps,
+            activation=self.activation or None, eps=self.bn_eps, valid=self.valid,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An activation: what ends a network whose cells begin with one (NASNet)."""
+
+    activation: str = "relu"
+
+    def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
+        """One activation."""
+        (value,) = map_inputs(graph, name, inputs)
+        return graph.add(f"{name}.act", Activation(self.activation), value)
 
 
 @dataclass(frozen=True, slots=True)

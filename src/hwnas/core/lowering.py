@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Any
 
 from hwnas.core.errors import InputError
-from hwnas.core.primitives import Activation, BatchNorm, Conv, GlobalPool, GraphWriter, Mul
+from hwnas.core.primitives import Activation, BatchNorm, Conv, GlobalPool, GraphWriter, Mul, Shape
 
 LATER = "added in a later version"
 
@@ -30,16 +30,30 @@ def map_inputs(graph: GraphWriter, name: str, inputs: tuple[str, ...], count: in
 
 def conv_bn(
     graph: GraphWriter, name: str, value: str, channels: int, kernel: int, *, stride: int = 1, groups: int = 1,
-    dilation: int = 1, activation: str | None = None, eps: float = 1e-5,
+    dilation: int = 1, activation: str | None = None, eps: float = 1e-5, valid: bool = False,
 ) -> str:  # fmt: skip
-    """Convolution with "same" padding, batch-norm and an activation, written as name.conv, name.bn, name.act."""
-    padding, before = dilation * (kernel - 1) // 2, graph.shape(value)[0]
+    """Convolution, batch-norm and an activation, written as name.conv, name.bn, name.act.
+
+    Padding keeps the map's size at stride 1, or is none at all (`valid`).
+    """
+    padding, before = 0 if valid else dilation * (kernel - 1) // 2, graph.shape(value)[0]
     if groups < 1 or before % groups or channels % groups:
         raise InputError(f"layer {name!r}: {before} and {channels} channels do not divide into {groups} groups")
     conv = Conv(before, channels, (kernel, kernel), stride, (padding, padding), dilation, groups)
     value = graph.add(f"{name}.conv", conv, value)
     value = graph.add(f"{name}.bn", BatchNorm(channels, eps), value)
     return graph.add(f"{name}.act", Activation(activation), value) if activation else value
+
+
+def same_as_tensorflow(shape: Shape, kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """TensorFlow's "same" padding of a window on a map: above and left, and how much more below and right.
+
+    Where a strided window does not come out even, the pixel that remains is padded on the far side; padding both sides
+    alike would move every window by one pixel.
+    """
+    totals = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in shape[1:]]
+    (top, more_below), (left, more_right) = ((total // 2, total % 2) for total in totals)
+    return (top, left), (more_below, more_right)
 
 
 def squeeze_excite(graph: GraphWriter, name: str, value: str, hidden: int, activation: str, gate: str) -> str:

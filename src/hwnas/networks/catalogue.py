@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from hwnas.core.errors import UnknownName
-from hwnas.networks import mnasnet, mobilenet, ofa, proxyless, resnet, shufflenet
+from hwnas.networks import (
+    darts,
+    mnasnet,
+    mobilenet,
+    nasnet,
+    ofa,
+    proxyless,
+    pyramid_tree,
+    resnet,
+    shufflenet,
+)
 from hwnas.networks.published import Published
 
 _FAMILIES: tuple[tuple[Published, ...], ...] = (
@@ -13,6 +23,9 @@ _FAMILIES: tuple[tuple[Published, ...], ...] = (
     ofa.PUBLISHED,
     shufflenet.PUBLISHED,
     resnet.PUBLISHED,
+    nasnet.PUBLISHED,
+    darts.PUBLISHED,
+    pyramid_tree.PUBLISHED,
 )
 NETWORKS: dict[str, Published] = {one.name: one for family in _FAMILIES for one in family}
 

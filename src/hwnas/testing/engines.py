@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwnas.core.cells import NasnetCell, PyramidTreeBlock
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv
+from hwnas.core.nasnet import NasnetCell
 from hwnas.core.network import NetworkSpec, Node
 from hwnas.core.protocols import Engine
+from hwnas.core.pyramid import PyramidTreeBlock
 from hwnas.formats.arrays import random_arrays
 from hwnas.formats.onnx_file import to_onnx
 

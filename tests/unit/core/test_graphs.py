@@ -66,7 +66,7 @@ def test_a_chain_needs_one_slot_and_a_residual_two() -> None:
     assert schedule(lower(residual)).output == 0
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_cells_execute(cell_network: Callable[[str], NetworkSpec], name: str) -> None:
     graph = lower(cell_network(name))
     assert _execute(graph) == schedule(graph).slots < len(graph.operations) / 5

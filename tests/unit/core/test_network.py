@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.core.cells import PyramidTreeBlock
 from hwnas.core.counting import count
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, UnknownName
 from hwnas.core.layer_json import layer_from_json, layer_to_json
 from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv, Zero
 from hwnas.core.network import NetworkSpec, Node, located_layers, lower
+from hwnas.core.pyramid import PyramidTreeBlock
 from hwnas.spaces.proxyless import proxyless_space
 
 SMALL = NetworkSpec(
@@ -40,7 +40,7 @@ def test_round_trip_of_random_architectures() -> None:
         assert NetworkSpec.from_json(json.loads(json.dumps(network.to_json()))) == network
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_round_trip_of_cells(cell_network: Callable[[str], NetworkSpec], name: str) -> None:
     network = cell_network(name)
     assert NetworkSpec.from_json(json.loads(json.dumps(network.to_json()))) == network
@@ -128,6 +128,7 @@ def test_damaged_networks_name_the_field(data: Any, message: str) -> None:
         ({"layer": "NasnetCell", "filters": 4, "blocks": [[0, "sep3", 1, "sep3"]], "concat": [3]}, "concat"),
         ({"layer": "NasnetCell", "filters": 4, "blocks": [[0, "sep3", 1, "sep3"]], "concat": [[2]]}, "concat"),
         ({"layer": "NasnetCell", "filters": 4, "blocks": [[0, "sep3", 1, "sep3"]], "concat": [2.0]}, "concat"),
+        ({"layer": "DartsCell", "channels": 4, "blocks": [[0, "sep3", 2, "skip"]], "concat": [2]}, "DARTS block 0"),
         ({"layer": "PyramidTreeBlock", "width": 4, "stride": 1, "edges": ["sep3"] * 11}, "12 edges"),
         ({"layer": "PyramidTreeBlock", "width": 4, "stride": 1, "edges": ["sep3"] * 11 + [3]}, "12 edges"),
         ({"layer": ["MBConv"]}, "'layer'"),
@@ -140,8 +141,10 @@ def test_damaged_cells_name_the_field(data: dict[str, Any], message: str) -> Non
 
 def test_unknown_operations_in_cells_are_named() -> None:
     cell = {"layer": "NasnetCell", "filters": 4, "blocks": [[0, "sep4", 1, "sep3"]], "concat": [2]}
+    darts = {"layer": "DartsCell", "channels": 4, "blocks": [[0, "skip", 1, "none"]], "concat": [2]}
     tree = {"layer": "PyramidTreeBlock", "width": 4, "stride": 1, "edges": ["sep3"] * 11 + ["zap"]}
-    for layer, inputs, message in ((cell, ["input", "input"], "sep4"), (tree, ["input"], "zap")):
+    two = ["input", "input"]
+    for layer, inputs, message in ((cell, two, "sep4"), (darts, two, "none"), (tree, ["input"], "zap")):
         data = {
             "format": "hwnas-network@1",
             "input_shape": [4, 8, 8],

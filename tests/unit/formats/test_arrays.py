@@ -37,7 +37,7 @@ def test_no_denormal_number_appears_in_a_deep_network(option: str) -> None:
     _assert_healthy(space.decode(space.uniform_architectures()[f"{option}, depth 4"]))
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_no_denormal_number_appears_in_cells(cell_network: Callable[[str], NetworkSpec], name: str) -> None:
     _assert_healthy(cell_network(name))
 

@@ -65,7 +65,7 @@ def test_random_architectures_agree(tmp_path: Path, used_arrays: UsedArrays, see
     agrees(tmp_path, network, used_arrays(network, seed))
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_cells_agree(tmp_path: Path, cell_network: Networks, used_arrays: UsedArrays, name: str) -> None:
     network = cell_network(name)
     agrees(tmp_path, network, used_arrays(network, 0))
@@ -122,7 +122,7 @@ def test_a_name_inside_another_is_refused() -> None:
             to_source(NetworkSpec((2, 4, 4), tuple(order)))
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_the_source_imports_torch_and_the_standard_library_and_executes_nothing(
     cell_network: Networks, name: str
 ) -> None:

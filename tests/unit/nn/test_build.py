@@ -45,7 +45,7 @@ def test_state_is_exactly_the_arrays(seed: int) -> None:
     assert sum(parameter.numel() for parameter in module.parameters()) == count(network).params
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_cells_are_built_with_every_array(cell_network: Networks, name: str) -> None:
     network = cell_network(name)
     module = build(network).eval()
@@ -108,7 +108,7 @@ def test_a_layer_alone_has_relative_names_and_the_same_value(cell_network: Netwo
 
 
 def test_a_layer_that_reads_two_values(cell_network: Networks) -> None:
-    located = {layer.name: layer for layer in located_layers(cell_network("nasnet"))}["reduction1"]
+    located = {layer.name: layer for layer in located_layers(cell_network("nasnet"))}["stage2.block0"]
     layer = build_layer(located.layer, located.input_shapes).eval()
     current, previous = (torch.randn(2, *shape) for shape in located.input_shapes)
     kept = previous.clone()
@@ -150,7 +150,7 @@ def test_the_image_is_never_overwritten_and_gradients_are_right_in_double_precis
     assert torch.equal(x.detach(), kept)
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_cells_train(cell_network: Networks, name: str) -> None:
     network = cell_network(name)
     module = build(network).train()

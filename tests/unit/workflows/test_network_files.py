@@ -98,7 +98,7 @@ def test_a_damaged_onnx_file_is_refused(tmp_path: Path) -> None:
     assert onnx.__version__
 
 
-@pytest.mark.parametrize("name", ["nasnet", "tree"])
+@pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_blocks_add_up_to_the_network(cell_network: Callable[[str], NetworkSpec], name: str) -> None:
     """Cells with several inputs and nested names count to their own node."""
     network = cell_network(name)

@@ -1,10 +1,18 @@
-"""The cells' structure against the published descriptions, beyond what counts can tell."""
+"""The NASNet cell's structure and windows against the published descriptions, beyond what counts can tell."""
 
 from __future__ import annotations
 
-from hwnas.core.cells import NasnetCell, PyramidTreeBlock
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hwnas.core.layers import Pooling
+from hwnas.core.nasnet import NasnetCell
 from hwnas.core.network import NetworkSpec, Node, lower
-from hwnas.core.primitives import Activation, BatchNorm, Concat, Conv, Operation, Pad, Pool, Shuffle, Slice
+from hwnas.core.primitives import Activation, BatchNorm, Concat, Conv, Operation, Pad, Pool
+from hwnas.nn.build import build
 
 
 def _cell(
@@ -74,45 +82,52 @@ def test_unused_states_of_another_size_are_reduced_before_they_are_joined() -> N
     assert wide["output1.conv"].primitive == Conv(4, 6, (1, 1))
 
 
-def test_a_factorized_reduction_takes_even_pixels_and_those_between() -> None:
+def test_a_factorized_reduction_takes_even_pixels_and_odd_ones() -> None:
     layer = NasnetCell(6, ((0, "identity", 1, "identity"),), (2,))
-    nodes = (
-        Node("half", PyramidTreeBlock(2, 2, ("identity",) * 12)),
-        Node("a", layer, ("half", "input")),
-    )
+    nodes = (Node("half", Pooling("max", 2, 2)), Node("a", layer, ("half", "input")))
     operations = {operation.name: operation for operation in lower(NetworkSpec((4, 8, 8), nodes)).operations}
     # One row and one column fall away above and left, zeros come in below and right: the shifted grid is (1, 3, 5, …).
     assert operations["a.previous.shift"].primitive == Pad(top=-1, bottom=1, left=-1, right=1)
     assert operations["a.previous.shift"].inputs == ("a.previous.relu",)
     for path, source in (("even", "a.previous.relu"), ("odd", "a.previous.shift")):
-        assert operations[f"a.previous.{path}.pool"].primitive == Pool("avg", 1, 2)
-        assert operations[f"a.previous.{path}.pool"].inputs == (source,)
-        assert operations[f"a.previous.{path}.conv"].primitive == Conv(4, 3, (1, 1))
+        assert operations[f"a.previous.{path}.conv"].primitive == Conv(4, 3, (1, 1), stride=2)
+        assert operations[f"a.previous.{path}.conv"].inputs == (source,)
     assert operations["a.previous.concat"].primitive == Concat()
     assert operations["a.previous.bn"].primitive == BatchNorm(6, 1e-3)
 
 
-def test_a_tree_block_step_by_step() -> None:
-    edges = ("identity", "identity", "max3", "dil3", "identity", "identity", *("identity",) * 6)
-    graph = lower(NetworkSpec((8, 8, 8), (Node("a", PyramidTreeBlock(6, 2, edges)),)))
-    operations = {operation.name.removeprefix("a."): operation for operation in graph.operations}
-    assert [name for name in operations if name.startswith("in.")] == ["in.bn", "in.conv"]  # no activation here
-    assert [name for name in operations if name.startswith("out.")] == ["out.bn", "out.relu", "out.conv"]
-    assert operations["root.conv"].primitive == Conv(6, 12, (3, 3), 2, (1, 1), groups=2)
-    assert operations["root.shuffle"].primitive == Shuffle(2)
-    assert [operations[f"half{half}.split"].primitive for half in (0, 1)] == [Slice(0, 6), Slice(6, 12)]
-    # Half 0, branch 0: identity, then identity + max pool. Branch 1: dilated, then the same value twice.
-    assert operations["half0.branch0.add"].inputs == ("a.half0.split", "a.half0.branch0.leaf1.pool")
-    assert [name for name in operations if name.startswith("half0.branch1.edge")] == [
-        f"half0.branch1.edge.{part}" for part in ("bn", "relu", "depthwise", "pointwise")
-    ]
-    assert operations["half0.branch1.edge.depthwise"].primitive == Conv(6, 6, (3, 3), 1, (2, 2), 2, 6)
-    assert operations["half0.branch1.add"].inputs == ("a.half0.branch1.edge.pointwise",) * 2
-    # Each half: input + batch-norm of its tree.
-    assert operations["half0.bn"].inputs == ("a.half0.tree",)
-    assert operations["half0.add"].inputs == ("a.half0.split", "a.half0.bn")
-    assert operations["merge"].inputs == ("a.half0.add", "a.half1.add")
-    # The shortcut is pooled where the root is strided, and padded with channels of zeros.
-    assert operations["shortcut.pool"].primitive == Pool("avg", 2, 2)
-    assert operations["shortcut.pad"].primitive == Pad(channels=16)
-    assert operations["add"].inputs == ("a.bn", "a.shortcut.pad")
+def _tensorflow_same(image: np.ndarray, kind: str, zeros_count: bool) -> np.ndarray:
+    """A 3×3 pool of stride 2 as TensorFlow's "same" padding lays it: by loops, without padding anything."""
+    out = [-(-size // 2) for size in image.shape]
+    before = [max((steps - 1) * 2 + 3 - size, 0) // 2 for steps, size in zip(out, image.shape, strict=True)]
+    result = np.empty(out)
+    for row, column in np.ndindex(*out):
+        top, left = 2 * row - before[0], 2 * column - before[1]
+        window = image[max(top, 0) : top + 3, max(left, 0) : left + 3]
+        result[row, column] = window.max() if kind == "max" else window.sum() / (9 if zeros_count else window.size)
+    return result
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 7), (8, 7), (7, 8), (2, 2), (1, 1), (2, 1)])
+@pytest.mark.parametrize(("kind", "zeros_count"), [("max", False), ("avg", False), ("avg", True)])
+def test_strided_pools_lie_where_tensorflow_lays_them(size: tuple[int, int], kind: str, zeros_count: bool) -> None:
+    cell = NasnetCell(1, ((1, f"{kind}3", 1, f"{kind}3"),), (2,), reduction=True, count_include_pad=zeros_count)
+    network = build(NetworkSpec((1, *size), (Node("a", cell, ("input", "input")),))).eval()
+    image = np.random.default_rng(0).standard_normal(size) - 2  # zeros would be the maximum
+    with torch.inference_mode():
+        found = network(torch.tensor(image, dtype=torch.float32)[None, None])[0, 0].numpy() / 2
+    np.testing.assert_allclose(found, _tensorflow_same(image, kind, zeros_count), rtol=1e-5)
+
+
+def test_only_an_even_map_is_padded_on_one_side() -> None:
+    cell: dict[str, Any] = {"blocks": ((0, "sep5", 1, "sep7"),), "concat": (2,), "reduction": True}
+    for size, padded in ((8, True), (7, False)):
+        node = Node("a", NasnetCell(4, **cell), ("input", "input"))
+        operations = {o.name.removeprefix("a."): o for o in lower(NetworkSpec((4, size, size), (node,))).operations}
+        assert ("block0.left.sep0.pad" in operations) == padded
+        for side, kernel in (("left", 5), ("right", 7)):
+            first, second = (operations[f"block0.{side}.sep{repeat}.depthwise"].primitive for repeat in range(2))
+            half = kernel // 2
+            assert first == Conv(4, 4, (kernel, kernel), 2, (half - padded, half - padded), groups=4)
+            assert second == Conv(4, 4, (kernel, kernel), 1, (half, half), groups=4)
+        assert operations["block0.add"].shape == (4, 4, 4)
