@@ -7,10 +7,13 @@ from math import prod
 from typing import Any
 
 from hwnas.core.counting import macs
+from hwnas.core.darts import DartsCell
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
+from hwnas.core.nasnet import NasnetCell
 from hwnas.core.network import LocatedLayer, NetworkSpec, located_layers, lower
 from hwnas.core.primitives import parameter_shapes
 from hwnas.core.protocols import LayerCostModel
+from hwnas.core.pyramid import PyramidTreeBlock
 
 
 def blocks(network: NetworkSpec, model: LayerCostModel | None) -> list[dict[str, Any]]:
@@ -41,6 +44,12 @@ def layer_text(located: LocatedLayer) -> str:
             kind = f"MBConv {layer.kernel}x{layer.kernel}, expansion {layer.expansion:g}, {layer.out_channels} channels"
         case ConvBnAct():
             kind = f"Conv {layer.kernel}x{layer.kernel}, {layer.out_channels} channels"
+        case NasnetCell() | DartsCell():
+            family = "DARTS" if isinstance(layer, DartsCell) else "NASNet"
+            role = "reduction" if layer.reduction else "normal"
+            kind = f"{family} {role} cell, {located.output_shape[0]} channels"
+        case PyramidTreeBlock():
+            kind = f"Tree block, width {layer.width}, {located.output_shape[0]} channels"
         case Classifier():
             return f"Global pool, linear to {layer.classes} classes"
         case _:
