@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
-import stat
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
-from hwnas.core.errors import FileFormatError, InputError, RunError, quoted
+from hwnas.core.errors import FileFormatError, InputError
 from hwnas.hardware.fields import numbers, positive, whole
+from hwnas.hardware.sealed import cache_directory, keeping, sealed_text, verified_content, write_whole
 from hwnas.hardware.targets import Target
 
 FORMAT = "hwnas-target@1"
-_LIMIT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +69,7 @@ class TargetStore:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        cache = os.environ.get("HWNAS_CACHE")
-        self.directory = directory or (Path(cache) if cache else Path.home() / ".cache" / "hwnas")
+        self.directory = directory or cache_directory()
 
     def read(self, target: Target) -> Record:
         """What is stored for exactly this target key; an empty record, with a note where one helps, if nothing is.
@@ -106,11 +98,11 @@ class TargetStore:
         Raises:
             InputError: the directory cannot be written.
         """
-        with self._writing():
+        with keeping("latencies", self.directory):
             record = self.read(target)
             if record.reference is not None:
                 return record.reference
-            _write(self._path(target), _text(target, replace(record, reference=reference)))
+            write_whole(self._path(target), _text(target, replace(record, reference=reference)))
         return reference
 
     def add_layers(self, target: Target, layers: Mapping[str, LayerLatency]) -> Mapping[str, LayerLatency]:
@@ -119,26 +111,11 @@ class TargetStore:
         Raises:
             InputError: the directory cannot be written.
         """
-        with self._writing():
+        with keeping("latencies", self.directory):
             record = self.read(target)
             record = replace(record, layers={**record.layers, **layers})
-            _write(self._path(target), _text(target, record))
+            write_whole(self._path(target), _text(target, record))
         return record.layers
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Keeps other processes from writing; their additions are read before ours are written, so none is lost."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            with _locked(self.directory / "lock"):
-                for left in self.directory.glob("*.part"):  # of a process that was killed
-                    left.unlink(missing_ok=True)
-                yield
-        except OSError as reason:
-            raise InputError(
-                f"latencies cannot be stored in {self.directory} ({reason.strerror}): "
-                "set HWNAS_CACHE to a directory that can be written"
-            ) from None
 
     def _path(self, target: Target) -> Path:
         return self.directory / f"{target.key.id}.json"
@@ -160,20 +137,7 @@ class TargetStore:
 
 def verified(path: Path) -> dict[str, Any]:
     """The content of a stored file; ValueError, KeyError or TypeError if it is damaged."""
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LIMIT_BYTES:  # a pipe would be waited for
-        raise ValueError("it is not a file of this cache")
-    stored = path.read_text(encoding="utf-8")
-    data = json.loads(stored)
-    if data["format"] != FORMAT:
-        raise FileFormatError(
-            f"{path} is in format {quoted(data['format'])}, this hwnas reads {FORMAT!r}: use the hwnas that wrote it, "
-            "or set HWNAS_CACHE to another directory"
-        )
-    content: dict[str, Any] = data["content"]
-    if data["sha256"] != _checksum(content) or stored != _written(data):
-        raise ValueError("its checksum is wrong")
-    return content
+    return verified_content(path, FORMAT)
 
 
 def _record(content: Mapping[str, Any]) -> Record:
@@ -194,45 +158,4 @@ def _text(target: Target, record: Record) -> str:
         "reference": reference and {"ms": reference.ms, "sessions": reference.sessions, "rounds": reference.rounds},
         "layers": {key: {"ms": row.ms, "samples": list(row.samples)} for key, row in record.layers.items()},
     }
-    return _written({"format": FORMAT, "sha256": _checksum(content), "content": content})
-
-
-def _written(data: Any) -> str:
-    return json.dumps(data, indent=1)
-
-
-def _checksum(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes beside, makes it durable, and renames: a reader sees the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as reason:
-        if reason.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise RunError(
-            f"no space left for {path}: {len(text):,} bytes are needed; free some and run the same command again, or "
-            "set HWNAS_CACHE to a directory on another disk"
-        ) from reason
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock file where the system has such locks; elsewhere the last writer wins."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return sealed_text(FORMAT, content)

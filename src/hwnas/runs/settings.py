@@ -10,16 +10,12 @@ from typing import Any
 
 import yaml
 
-from hwnas.core.errors import FileFormatError, InputError, quoted
+from hwnas.core.errors import FileFormatError, InputError
 from hwnas.runs.files import read_limited, write_atomically
+from hwnas.runs.plain_yaml import plain_yaml
 
 _LIMIT_BYTES = 2**16
 _NOT_SET = "(not set)"
-_DEEPEST = 20
-_OPENING = (
-    yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken,
-)  # fmt: skip
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _SEAL = re.compile(rb"# sha256: [0-9a-f]{64}\n")
 
 
@@ -54,41 +50,7 @@ def read_settings(path: Path, *, sealed: bool | None = None) -> dict[str, Any]:
     content = read_limited(path, _LIMIT_BYTES)
     if sealed is not None:
         _check_seal(path, content, sealed)
-    try:
-        text = content.decode("utf-8")
-        _check_tokens(path, text)
-        settings = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as reason:
-        raise FileFormatError(f"{path} is not valid YAML: {_fault(reason)}") from None
-    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
-        raise FileFormatError(f"{path}: expected settings by name, not {type(settings).__name__}")
-    return settings
-
-
-def _fault(reason: Exception) -> str:
-    """What is wrong and where, without what stands there: the file may be another one than it seems."""
-    if isinstance(reason, yaml.MarkedYAMLError) and reason.problem_mark is not None:
-        return f"line {reason.problem_mark.line + 1}: {reason.problem}"
-    return " ".join(str(reason).split())
-
-
-def _check_tokens(path: Path, text: str) -> None:
-    """Refuses what YAML allows and settings never need, before anything is made of it."""
-    depth, names, before = 0, set(), None
-    for token in yaml.scan(text, yaml.SafeLoader):
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        # A few nested aliases stand for billions of values.
-        if isinstance(token, (yaml.AnchorToken, yaml.AliasToken)):
-            raise FileFormatError(f"{path} has YAML anchors or aliases; write the values out")
-        if isinstance(token, yaml.TagToken):
-            raise FileFormatError(f"{path} has YAML tags, such as {quoted('!' + token.value[1])}; write plain values")
-        if depth > _DEEPEST:
-            raise FileFormatError(f"{path} is nested more than {_DEEPEST} deep; settings are names and values")
-        if depth == 1 and isinstance(before, yaml.KeyToken) and isinstance(token, yaml.ScalarToken):
-            if token.value in names:
-                raise FileFormatError(f"{path} has the setting {quoted(token.value)} twice; give it once")
-            names.add(token.value)
-        before = token
+    return plain_yaml(content, str(path), "setting")
 
 
 def _seal(content: bytes) -> bytes:
