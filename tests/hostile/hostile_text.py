@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,39 @@ settings("a_megabyte", "x: 1\n" * 200_000, "evil.yaml has")
 settings("a_number_of_a_megabyte", "seed: 0x" + "f" * 50_000, "'seed'")
 settings("a_thousand_settings", "".join(f"x{number}: 1\n" for number in range(5000)), "unknown setting")
 settings("keys_of_keys", "? {? {? [seed] : 1} : 1}\n: 1", "evil.yaml")
+
+
+def table(name: str, text: str, words: str) -> None:
+    """An attack by a latency table; SHELL in its text stands for what fires the canary."""
+
+    def build(scene: Scene) -> None:
+        (scene.at / "evil.yaml").write_text(text.replace("SHELL", scene.shell))
+
+    build.__name__ = f"a_latency_table_with_{name}"
+    attack("import-table", "evil.yaml", "--name", "evil", words=words, cache=True)(build)
+
+
+table("a_tag_that_calls", 'Logits-input:1x1x8-output:2: !!python/object/apply:os.system ["SHELL"]', "YAML tags")
+table("a_billion_laughs", "a: &a [x]\n" + "".join(
+    f"{two}: &{two} [*{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}]\n"
+    for one, two in zip("abcdefghijk", "bcdefghijkl", strict=True)), "write the values out")  # fmt: skip
+table("deep_lists", "a: " + "[" * 60_000, "deep")
+table("lists_of_lists", "a: [" + "[]," * 40_000 + "]", "YAML tokens")
+table("sixties_without_end", "Logits-input:1x1x8-output:2: {mean: 1" + ":59" * 43_000 + "}", "is no number")
+table("a_megabyte", "x: 1\n" * 200_000, "evil.yaml has")
+table("thousands_of_rows", "".join(f"Logits-input:1x1x1-output:{n}: {{mean: 1}}\n" for n in range(1, 3000)), "expanded")
+table("a_size_beyond_numbers", f"Logits-input:{'9' * 900}x1x1-output:2: {{mean: 1}}", "it is no key")
+table("a_row_that_moves_the_cursor", '"a\\x1b[31m\\u202e": {mean: 1}', "it is no key")
+
+
+@attack("import-table", "evil.yaml", "--name", "evil", words="is not a file", cache=True)
+def a_pipe_for_a_latency_table(scene: Scene) -> None:
+    os.mkfifo(scene.at / "evil.yaml")
+
+
+@attack("import-table", "evil.yaml", "--name", "../../outside/secret", words="is no name of a table", cache=True)
+def a_latency_table_whose_name_leads_elsewhere(scene: Scene) -> None:
+    (scene.at / "evil.yaml").write_text("{}")
 
 
 def network(name: str, content: str | bytes, words: str, *commands: tuple[str, ...], code: int = 2) -> None:

@@ -10,6 +10,7 @@ from hwnas.cli.describe import describe
 from hwnas.cli.doctor import doctor
 from hwnas.cli.export import export
 from hwnas.cli.fit import fit
+from hwnas.cli.import_table import import_table
 from hwnas.cli.list_names import list_names
 from hwnas.cli.measure import measure
 from hwnas.cli.profile import profile
@@ -29,7 +30,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
     "(the same command resumes).",
 )
-for command in (fit, search, train, measure, profile, export, report, describe, doctor):
+for command in (fit, search, train, measure, profile, export, report, describe, import_table, doctor):
     app.command()(command)
 app.command("list")(list_names)
 

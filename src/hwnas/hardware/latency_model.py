@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from hwnas.core.architecture import Option
 from hwnas.core.cost import Cost, CostTerms
 from hwnas.core.errors import FileFormatError, InputError, UnknownLayer, quoted
 from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace
 from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
 from hwnas.hardware.fields import positive, rows, text, whole
-from hwnas.hardware.layers import network_id, places, priced_layers
+from hwnas.hardware.layers import additive_terms, network_id, priced_layers
 from hwnas.hardware.quality import ModelQuality
 
 FORMAT = "hwnas-latency-model@2"
@@ -96,16 +95,7 @@ class LatencyModel:
         Raises:
             UnknownLayer: the table lacks one of the space's layers.
         """
-        constant = self.constant_ms
-        by_choice: dict[str, dict[Option, float]] = {}
-        for place in places(space):
-            if place.choice is None:
-                constant += sum(self.price_ms(layer) for layer in place.priced.values())
-                continue
-            terms = by_choice.setdefault(place.choice, dict.fromkeys(place.layers, 0.0))
-            for option, layer in place.priced.items():
-                terms[option] += self.price_ms(layer)
-        return CostTerms(constant, by_choice)
+        return additive_terms(space, self.constant_ms, self.price_ms)
 
     def is_held_out(self, network: NetworkSpec) -> bool:
         """Whether the network judges the model and so cannot be observed."""

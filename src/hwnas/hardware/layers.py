@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from hwnas.core.architecture import Option
+from hwnas.core.cost import CostTerms
 from hwnas.core.errors import InputError
 from hwnas.core.layer_json import layer_to_json
 from hwnas.core.layers import Zero
@@ -48,6 +49,25 @@ def places(space: PathSpace) -> tuple[Place, ...]:
         )
         for place, layers, at in zip(chain, options, located, strict=True)
     )
+
+
+def additive_terms(space: PathSpace, constant: float, price: Callable[[LocatedLayer], float]) -> CostTerms:
+    """A price per layer as a sum over a space's choices; removed layers cost nothing.
+
+    Args:
+        space: a chain of layers, each decided by one choice or fixed.
+        constant: what every network costs besides its layers.
+        price: of one layer, in the same unit.
+    """
+    by_choice: dict[str, dict[Option, float]] = {}
+    for place in places(space):
+        if place.choice is None:
+            constant += sum(price(layer) for layer in place.priced.values())
+            continue
+        terms = by_choice.setdefault(place.choice, dict.fromkeys(place.layers, 0.0))
+        for option, layer in place.priced.items():
+            terms[option] += price(layer)
+    return CostTerms(constant, by_choice)
 
 
 def priced_layers(network: NetworkSpec) -> tuple[LocatedLayer, ...]:

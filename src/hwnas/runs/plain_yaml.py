@@ -9,6 +9,7 @@ import yaml
 from hwnas.core.errors import FileFormatError, quoted
 
 _DEEPEST = 20
+_MOST_TOKENS = 50_000  # a name and its value are four or five; reading this many takes two seconds
 _OPENING = (
     yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken,
 )  # fmt: skip
@@ -24,8 +25,8 @@ def plain_yaml(content: bytes, where: str, what: str) -> dict[str, Any]:
         what: one of its names is, for messages: "setting", "row".
 
     Raises:
-        FileFormatError: not YAML, with tags, anchors or aliases, deeply nested, not a mapping by text, or with a name
-            twice in the same mapping.
+        FileFormatError: not YAML, with tags, anchors or aliases, deeply nested, too long, not a mapping by text, or
+            with a name twice in the same mapping.
     """
     try:
         text = content.decode("utf-8")
@@ -49,7 +50,9 @@ def _check_tokens(where: str, text: str, what: str) -> None:
     """Refuses what YAML allows and names and values never need, before anything is made of it."""
     names: list[set[str]] = []  # of each mapping or list that is open
     before = None
-    for token in yaml.scan(text, yaml.SafeLoader):
+    for number, token in enumerate(yaml.scan(text, yaml.SafeLoader)):
+        if number > _MOST_TOKENS:
+            raise FileFormatError(f"{where} holds more than {_MOST_TOKENS:,} YAML tokens, the most that are read")
         if isinstance(token, _OPENING):
             names.append(set())
         elif isinstance(token, _CLOSING) and names:

@@ -17,7 +17,9 @@ from hwnas.cli.signals import ending
 from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputError, TargetUnavailable
 from hwnas.runs.stop import Stop
 
-COMMANDS = ("fit", "search", "train", "measure", "profile", "export", "report", "describe", "list", "doctor")
+COMMANDS = (
+    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "list", "doctor",
+)  # fmt: skip
 
 
 def test_every_command_teaches_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
