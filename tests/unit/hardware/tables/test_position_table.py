@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from table_networks import PROXYLESS_MOBILE, proxyless, uniform
 
@@ -66,6 +67,20 @@ def test_a_layer_may_stand_anywhere_in_its_stage_for_little() -> None:
     network = proxyless("k3e3 Z Z k7e6 | " + uniform("k3e3").partition("| ")[2], 32)
     exact = TABLE.cost(proxyless("k3e3 k7e6 Z Z | " + uniform("k3e3").partition("| ")[2], 32)).value
     assert TABLE.cost(network).value == exact  # equal networks cost the same, whatever their nodes are called
+
+
+def test_the_cost_is_the_bias_and_a_row_of_each_position() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        chosen = {place: rng.choice([option for option in row if option != "zero"]) for place, row in ROWS.items()}
+        for stage in range(1, 6):
+            for block in range(int(rng.integers(1, 5)), 4):
+                chosen[f"stage{stage}.block{block}"] = "zero"
+        stages = [[o for place, o in chosen.items() if place.startswith(f"stage{stage}.")] for stage in range(1, 7)]
+        operations = " | ".join(" ".join(stage) for stage in stages).replace("zero", "Z")
+        network = proxyless(operations, 32, int(chosen["sepconv"][1]))
+        expected = BIAS + sum(ROWS[place][option] for place, option in chosen.items())
+        assert TABLE.cost(network).value == pytest.approx(expected, rel=1e-12)
 
 
 def test_names_of_nodes_do_not_count() -> None:
