@@ -81,16 +81,16 @@ class LayerTable:
         Raises:
             UnknownLayer: the table lacks a layer, or has none for such images; names layer, table and nearest entry.
         """
-        return Cost(self.prices(network).total_ms, self.unit, "table", f"{self.name}@{self.id}")
+        return self.prices(network).cost(network)
 
     def prices(self, network: NetworkSpec) -> NetworkPrices:
-        """The same layer by layer.
+        """The same layer by layer: a LayerCostModel of this network.
 
         Raises:
             UnknownLayer: the table lacks a layer, or has none for such images.
         """
         by_node = {layer.name: self.price_ms(layer, network.input_shape) for layer in located_layers(network)}
-        return NetworkPrices(self.name, 0.0, by_node)
+        return NetworkPrices(self.name, f"{self.name}@{self.id}", network, 0.0, by_node)
 
     def price_ms(self, layer: LocatedLayer, input_shape: Shape) -> float:
         """What one layer costs in a network for such images; 0 for Zero.

@@ -97,10 +97,10 @@ class PositionTable:
         Raises:
             UnknownLayer: the network is none of the space; names its first layer that is not, and the nearest.
         """
-        return Cost(self.prices(network).total_ms, self.unit, "table", f"{self.name}@{self.id}")
+        return self.prices(network).cost(network)
 
     def prices(self, network: NetworkSpec) -> NetworkPrices:
-        """The same layer by layer, what is fixed or removed in the constant. Only the sum means anything.
+        """The same layer by layer, a LayerCostModel of this network; what is removed is in the constant.
 
         Raises:
             UnknownLayer: the network is none of the space.
@@ -122,7 +122,8 @@ class PositionTable:
             rows["zero"] for place, rows in self.stages.items()
             if int(place.partition(".block")[2]) >= layers[place.partition(".")[0]]
         ]  # fmt: skip
-        return NetworkPrices(self.name, self.bias_ms + sum(removed), by_node)
+        constant_ms = self.bias_ms + sum(removed)
+        return NetworkPrices(self.name, f"{self.name}@{self.id}", network, constant_ms, by_node)
 
     def terms_by_position(self) -> tuple[float, dict[str, dict[str, float]]]:
         """The model itself: bias, and ms by position and option; cost = bias + one value of each position.

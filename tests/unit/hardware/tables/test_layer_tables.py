@@ -16,7 +16,7 @@ from table_networks import (
     small_proxylessnas,
 )
 
-from hwnas.core.errors import FileFormatError, UnknownLayer
+from hwnas.core.errors import FileFormatError, InputError, UnknownLayer
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv, Pooling, SepConv, Zero
 from hwnas.core.network import LocatedLayer, NetworkSpec, Node, located_layers
 from hwnas.hardware.layers import places
@@ -55,14 +55,20 @@ def test_each_layer_has_its_price() -> None:
     assert dict(prices.by_node) == {
         "stem": 1.25, "first": 0.1875, "stage1.block0": 1.75, "head": 0.5, "classifier": 0.0625 + 0.25 + 0.03125,
     }  # fmt: skip
-    assert (prices.target, prices.constant_ms, prices.total_ms) == ("small", 0.0, SMALL_MS[30])
+    assert (prices.target, prices.constant_ms) == ("small", 0.0)
+    assert prices.cost(network) == ONCE_FOR_ALL.cost(network)
     assert [prices.price_ms(layer) for layer in located_layers(network)] == list(prices.by_node.values())
 
 
 def test_prices_are_what_a_listing_of_layers_asks_for() -> None:
     network = small_proxylessnas()
-    rows = blocks(network, PROXYLESSNAS.prices(network))  # type: ignore[arg-type]
+    prices = PROXYLESSNAS.prices(network)
+    rows = blocks(network, prices)
     assert [row["latency_ms"] for row in rows] == [1.5, 0.25, 2.125, 0.5, 0.75, 0.0625]
+    with pytest.raises(InputError, match="another network"):
+        prices.cost(with_layer("head", ConvBnAct(16, 1)))
+    with pytest.raises(InputError, match="no node 'other'"):
+        prices.price_ms(replace(located_layers(network)[0], name="other"))
 
 
 def test_a_removed_layer_costs_nothing() -> None:
