@@ -152,7 +152,7 @@ def describe(
         raise InputError("give either --target, a published table, or --latency-model, a file of `hwnas profile`")
     checked_path("network", network)
     found = compose.open_network(network, _fitting(input_shape, resolution, classes, width))
-    model, name = _priced_by(target, latency_model, found.directory)
+    model, name = _priced_by(target, latency_model, found)
     found_in = None if within is None else compose.find_in_space(found.network, within)
     return describe_network(network, found.network, model, name, found.published, found_in)
 
@@ -259,17 +259,18 @@ def doctor() -> list[Finding]:
 
 
 def _priced_by(
-    target: str | None, file: str | Path | None, directory: Path | None
-) -> tuple[LayerCostModel | None, str | None]:  # fmt: skip
-    """What says the latency of a network that lies in a directory, and of which target; both None without one."""
+    target: str | None, file: str | Path | None, found: compose.FoundNetwork
+) -> tuple[LayerCostModel | None, str | None]:
+    """What says the latency of a network, and of which target; both None without one."""
+    from hwnas.hardware.tables.store import open_table
     from hwnas.workflows.describing import nearby_latency_model, read_latency_model
 
     if target is not None:
-        return compose.open_latency_table(target), target
+        return open_table(target).prices(found.network), target
     if file is not None:
         profiled: LatencyModel | None = read_latency_model(checked_path("--latency-model", file))
     else:
-        profiled = None if directory is None else nearby_latency_model(directory)
+        profiled = None if found.directory is None else nearby_latency_model(found.directory)
     return profiled, profiled.target if profiled else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwnas.compose.fits import LOSSES
 from hwnas.compose.spaces import SPACES
 from hwnas.data.catalogue import known_sources
+from hwnas.hardware.tables.store import known_tables
 from hwnas.networks.catalogue import NETWORKS
 from hwnas.networks.published import Published
 
@@ -14,13 +15,14 @@ TARGETS: dict[str, str] = {
 
 
 def known_names() -> dict[str, dict[str, str]]:
-    """What can be asked for by name: networks, spaces, data, targets, losses, each with one sentence."""
+    """What can be asked for by name: networks, spaces, data, targets, tables, losses, each with one sentence."""
     data = {**known_sources(), "toy": "generated images for the space 'toy': two bars, the label says how far apart"}
     return {
         "networks": {name: _sentence(one) for name, one in NETWORKS.items()},
         "spaces": {name: space.text for name, space in SPACES.items()},
         "data": data,
         "targets": TARGETS,
+        "tables": known_tables(),
         "losses": LOSSES,
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 from hwnas.core.errors import InputError
 from hwnas.core.graphs import array_shapes, check_array_shapes
 from hwnas.core.network import NetworkSpec, lower
-from hwnas.core.primitives import Graph, Shape
+from hwnas.core.primitives import Activation, Add, BatchNorm, Concat, Conv, Graph, Linear, Mul, Shape
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -51,20 +51,48 @@ def random_arrays(network: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
         seed: equal seeds give equal arrays.
 
     Returns:
-        Weights N(0, 2/fan-in), running variance and batch-norm weight 1, running mean and every bias 0, float32.
+        Weights N(0, 2/fan-in), batch-norm weight 1, running mean and every bias 0, running variance about what its
+        batch-norm reads, float32.
 
-    Source: He et al. 2015, eq. 10. Fan-in, not fan-out: with batch-norm at rest, a depthwise layer initialised by
-        fan-out would shrink its input by the square root of its width, and a deep network would end in denormal
-        numbers, on which CPUs are many times slower than on those of a trained network.
+    Source: He et al. 2015, eq. 10. Fan-in, not fan-out: a depthwise layer initialised by fan-out would shrink its input
+        by the square root of its width. Values must stay of one size from end to end, as in a trained network: on
+        denormal numbers CPUs are many times slower, and infinite ones make the result NaN.
     """
     rng = np.random.default_rng(seed)
+    graph = lower(network)
+    moments = _second_moments(graph)
+    read = {operation.name: operation.inputs[0] for operation in graph.operations}
     arrays: dict[str, np.ndarray] = {}
-    for name, shape in expected_arrays(network).items():
-        kind = name.rsplit(".", 1)[1]
+    for name, shape in array_shapes(graph).items():
+        operation, _, kind = name.rpartition(".")
         if kind == "weight" and len(shape) > 1:
             deviation = np.float32((2.0 / prod(shape[1:])) ** 0.5)
             arrays[name] = rng.standard_normal(shape, dtype=np.float32) * deviation
         else:
-            ones = kind in ("weight", "running_var")
-            arrays[name] = np.full(shape, 1.0 if ones else 0.0, dtype=np.float32)
+            filled = {"weight": 1.0, "running_var": moments[read[operation]]}.get(kind, 0.0)
+            arrays[name] = np.full(shape, filled, dtype=np.float32)
     return arrays
+
+
+def _second_moments(graph: Graph) -> dict[str, float]:
+    """About how large the mean square of every value is under random weights, for images of mean square 1."""
+    moments = {"input": 1.0}
+    for operation in graph.operations:
+        first, *others = (moments[value] for value in operation.inputs)
+        match operation.primitive:
+            case Conv() | Linear():
+                moment = 2 * first
+            case BatchNorm():
+                moment = 1.0
+            case Activation(kind):
+                moment = 0.25 if kind in ("sigmoid", "hard_sigmoid") else first / 2
+            case Add():
+                moment = first + sum(others)
+            case Mul():
+                moment = first * prod(others)
+            case Concat():
+                moment = (first + sum(others)) / len(operation.inputs)
+            case _:
+                moment = first
+        moments[operation.name] = moment
+    return moments

@@ -12,6 +12,7 @@ from torch import nn
 from hwnas.core.errors import InputError
 from hwnas.core.network import NetworkSpec
 from hwnas.formats.arrays import check_arrays, expected_arrays, random_arrays
+from hwnas.networks.catalogue import published
 from hwnas.nn.build import build, load_arrays
 from hwnas.spaces.proxyless import proxyless_space
 
@@ -28,7 +29,22 @@ def test_random_arrays_are_those_expected_and_depend_on_the_seed() -> None:
         assert np.array_equal(array, same[name])
         assert np.array_equal(array, other[name]) == (array.ndim == 1)
         if array.ndim == 1:
-            assert (array == (1.0 if name.endswith(("bn.weight", "running_var")) else 0.0)).all()
+            filled = {"weight": 1.0, "running_var": None}.get(name.rsplit(".", 1)[1], 0.0)
+            assert (array > 0.1).all() if filled is None else (array == filled).all()
+
+
+def test_running_variances_are_about_those_of_the_values_that_are_read() -> None:
+    module = build(NETWORK).eval()
+    load_arrays(module, random_arrays(NETWORK, 0))
+    ratios: list[float] = []
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.register_forward_pre_hook(
+                lambda norm, inputs: ratios.append(float(inputs[0].square().mean() / norm.running_var.mean()))
+            )
+    with torch.inference_mode():
+        module(torch.randn(2, *NETWORK.input_shape, generator=torch.Generator().manual_seed(0)))
+    assert ratios and 0.1 < min(ratios) and max(ratios) < 4
 
 
 @pytest.mark.parametrize("option", ["k3e3", "k7e6"])
@@ -40,6 +56,11 @@ def test_no_denormal_number_appears_in_a_deep_network(option: str) -> None:
 @pytest.mark.parametrize("name", ["nasnet", "darts", "tree"])
 def test_no_denormal_number_appears_in_cells(cell_network: Callable[[str], NetworkSpec], name: str) -> None:
     _assert_healthy(cell_network(name))
+
+
+@pytest.mark.parametrize("name", ["proxyless-cifar", "nasnet-a-cifar", "mobilenet-v3-large", "resnet-50"])
+def test_published_networks_stay_of_one_size(name: str) -> None:
+    _assert_healthy(published(name).network((3, 32, 32)))
 
 
 def _assert_healthy(network: NetworkSpec) -> None:
@@ -56,6 +77,7 @@ def _assert_healthy(network: NetworkSpec) -> None:
         outputs.append(module(value))
     assert len(outputs) == len(handles) + 1
     for output in outputs:
+        assert output.isfinite().all() and output.abs().max() < 1e4
         tiny = (output != 0) & (output.abs() < torch.finfo(torch.float32).tiny)
         assert not tiny.any()
         assert 1e-3 < output.std() < 1e4

@@ -127,9 +127,13 @@ def open_table(name: str, store: TableStore | None = None) -> LayerTable | Posit
 
 
 def known_tables(store: TableStore | None = None) -> dict[str, str]:
-    """Every table that can be used here, with one sentence each; of a damaged one it says so."""
+    """Every table by name, with one sentence; of one that is damaged, or has to be imported first, it says so."""
     store = store or TableStore()
-    return {name: shipped_table(name).text for name in SHIPPED} | {name: _said(store, name) for name in store.names()}
+    return {
+        **{name: shipped_table(name).text for name in SHIPPED},
+        **{name: f"{known.device}: not here, hwnas import-table reads it" for name, known in PUBLICATIONS.items()},
+        **{name: _said(store, name) for name in store.names()},
+    }
 
 
 def _said(store: TableStore, name: str) -> str:

@@ -97,6 +97,8 @@ def test_tables_by_name(store: TableStore) -> None:
     assert open_table("pixel1-tunas", store) == shipped_table("pixel1-tunas")
     assert known_tables(store) == {
         "pixel1-tunas": shipped_table("pixel1-tunas").text,
+        "pixel1": "Google Pixel 1, TF-Lite, batch 1: not here, hwnas import-table reads it",
+        "note10": "Samsung Galaxy Note10: not here, hwnas import-table reads it",
         "phone": "a phone: imported table, 2 layers, images of 32x32",
     }
     with pytest.raises(UnknownName, match="unknown latency table 'phon': did you mean 'phone'"):
