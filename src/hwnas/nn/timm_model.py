@@ -1,0 +1,190 @@
+"""A network as a timm model: for detectors, segmenters and whatever else is built on timm's interfaces.
+
+Source: github.com/huggingface/pytorch-image-models: efficientnet.py and mobilenetv3.py hold the classes that are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hwnas.core.errors import InputError, quoted
+from hwnas.core.graphs import array_shapes, check_array_shapes
+from hwnas.core.layers import Classifier, ConvBnAct, MBConv, make_divisible
+from hwnas.core.network import LocatedLayer, NetworkSpec, lower
+from hwnas.core.primitives import BatchNorm
+from hwnas.core.timm_layout import TimmLayout, timm_layout
+from hwnas.nn.build import initialise
+
+_NEVER_DILATED = 2**30
+_MOBILENET_V3_REDUCTION = 32  # its constructor dilates from there on, and cannot be told otherwise
+_BEHIND_FEATURES = ("conv_head.", "bn2.", "classifier.")
+
+
+def to_timm(
+    network: NetworkSpec, arrays: Mapping[str, np.ndarray] | None = None, features_only: bool = False
+) -> nn.Module:
+    """The network as timm's EfficientNet, or as its MobileNetV3 where the classifier has a hidden layer.
+
+    Args:
+        network: stem ConvBnAct of stride 2; ConvBnAct, MBConv and SepConv blocks; Classifier.
+        arrays: its weights, copied; None for those of `hwnas.nn.build.initialise` with seed 0.
+        features_only: whether to make timm's feature extractor: it returns the maps before each stride and the last
+            one, as a list, and has `feature_info` with channels and reductions; no head, no classifier.
+
+    Returns:
+        A module on the CPU in training mode; its outputs are those of `build(network)`. torch's global random state is
+        neither read nor moved.
+
+    Raises:
+        InputError: timm cannot express a node (named), or the arrays are not the network's.
+    """
+    layout = timm_layout(network)
+    with torch.random.fork_rng(devices=[]):
+        model = _made(network, layout, features_only)
+    initialise(model, 0)
+    kept = {ours: theirs for ours, theirs in layout.names.items() if not _is_behind(theirs, features_only)}
+    for operation in lower(network).operations:
+        if isinstance(operation.primitive, BatchNorm) and f"{operation.name}.weight" in kept:
+            module = kept[f"{operation.name}.weight"].rpartition(".")[0]
+            model.get_submodule(module).eps = operation.primitive.eps
+    if arrays is not None:
+        shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+        check_array_shapes(array_shapes(lower(network)), shapes)
+        state = model.state_dict()
+        with torch.no_grad():
+            for ours, theirs in kept.items():
+                state[theirs].copy_(torch.tensor(arrays[ours]).reshape(state[theirs].shape))
+    return model
+
+
+def _made(network: NetworkSpec, layout: TimmLayout, features_only: bool) -> nn.Module:
+    """timm's model of the right class and shape."""
+    from timm.models.efficientnet import EfficientNet, EfficientNetFeatures
+    from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features
+
+    stem, classifier = _conv(layout.stem), layout.classifier.layer
+    assert isinstance(classifier, Classifier)  # as laid out
+    hidden = classifier.hidden_channels
+    _check_stem(layout.stem, pooled_head=bool(hidden))
+    arguments: dict[str, Any] = {
+        "block_args": [[_block_args(block) for block in stack] for stack in layout.stacks],
+        "in_chans": network.input_shape[0],
+        "stem_size": stem.out_channels,
+        "fix_stem": True,
+        "act_layer": _activation(stem.activation),
+        "norm_layer": nn.BatchNorm2d,
+        "round_chs_fn": int,  # widths are final
+    }
+    if features_only:
+        features = 1 + sum(_stride(stack[0]) > 1 for stack in layout.stacks)
+        of_class = MobileNetV3Features if hidden else partial(EfficientNetFeatures, stem_kernel_size=stem.kernel)
+        return _module(of_class(**arguments, out_indices=tuple(range(features)), output_stride=_NEVER_DILATED))
+    arguments["num_classes"] = classifier.classes
+    if hidden:
+        _check_reduction(layout)
+        model = MobileNetV3(**arguments, num_features=hidden, head_bias=classifier.hidden_bias)
+        model.act2 = _activation(classifier.activation)()
+        return _module(model)
+    head = layout.head and _conv(layout.head)
+    model = EfficientNet(
+        **arguments,
+        num_features=head.out_channels if head else 0,
+        stem_kernel_size=stem.kernel,
+        output_stride=_NEVER_DILATED,
+    )
+    if head:
+        model.bn2.act = _activation(head.activation)()
+    return _module(model)
+
+
+def _block_args(block: LocatedLayer) -> dict[str, Any]:
+    """One block as timm's builder takes it."""
+    layer, channels = block.layer, block.input_shapes[0][0]
+    common: dict[str, Any] = {"out_chs": block.output_shape[0], "stride": _stride(block)}
+    kernel = getattr(layer, "kernel", 0)
+    if kernel % 2 == 0 or common["stride"] not in (1, 2):
+        raise InputError(f"node {quoted(block.name)}: timm's blocks have odd kernels and a stride of 1 or 2")
+    common["act_layer"] = _activation(getattr(layer, "activation", ""))
+    if isinstance(layer, ConvBnAct):
+        return {
+            **common,
+            "block_type": "cn",
+            "kernel_size": kernel,
+            "group_size": 0 if layer.groups == 1 else channels // layer.groups,
+        }
+    if not isinstance(layer, MBConv):
+        return {**common, "block_type": "dsa", "dw_kernel_size": kernel, "pw_act": True, "noskip": True}
+    middle = layer.middle_channels(channels)
+    common |= {"dw_kernel_size": kernel, "noskip": not layer.residual, **_squeeze(layer)}
+    if layer.expansion == 1 and not layer.expand_always:
+        return {**common, "block_type": "ds"}
+    if make_divisible(middle) != middle:
+        raise InputError(f"node {quoted(block.name)}: timm rounds the middle width {middle} to {make_divisible(middle)}")
+    return {**common, "block_type": "ir", "exp_ratio": middle / channels}
+
+
+def _squeeze(layer: MBConv) -> dict[str, Any]:
+    from timm.models._efficientnet_blocks import SqueezeExcite
+
+    if not layer.se_channels:
+        return {}
+    activation, gate = _activation(layer.se_activation), _activation(layer.se_gate)
+    return {
+        "se_layer": partial(
+            SqueezeExcite, rd_channels=layer.se_channels, force_act_layer=activation, gate_layer=gate
+        )
+    }
+
+
+def _check_stem(stem: LocatedLayer, pooled_head: bool) -> None:
+    layer = _conv(stem)
+    wrong = layer.stride != 2 or layer.groups != 1 or layer.kernel % 2 == 0 or (pooled_head and layer.kernel != 3)
+    if wrong:
+        size = "3" if pooled_head else "odd size"
+        raise InputError(
+            f"node {quoted(stem.name)}: a timm model begins with an ungrouped convolution of kernel {size} and stride "
+            f"2, not kernel {layer.kernel}, stride {layer.stride}, {layer.groups} groups"
+        )
+
+
+def _check_reduction(layout: TimmLayout) -> None:
+    reduction = 2
+    for stack in layout.stacks:
+        reduction *= _stride(stack[0])
+        if reduction > _MOBILENET_V3_REDUCTION:
+            raise InputError(
+                f"node {quoted(stack[0].name)} shrinks the map {reduction}-fold; timm's MobileNetV3 (a hidden layer in "
+                f"the classifier) dilates instead beyond {_MOBILENET_V3_REDUCTION}"
+            )
+
+
+def _conv(located: LocatedLayer) -> ConvBnAct:
+    assert isinstance(located.layer, ConvBnAct)  # as laid out
+    return located.layer
+
+
+def _stride(block: LocatedLayer) -> int:
+    return int(getattr(block.layer, "stride", 1))
+
+
+def _activation(kind: str) -> type[nn.Module]:
+    """timm's class of an activation; it takes `inplace`."""
+    from timm.layers import get_act_layer
+
+    return get_act_layer(kind) if kind else nn.Identity  # type: ignore[no-any-return]
+
+
+def _is_behind(theirs: str, features_only: bool) -> bool:
+    return features_only and theirs.startswith(_BEHIND_FEATURES)
+
+
+def _module(model: Any) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"timm made a {type(model).__name__}, not a module")
+    return model
