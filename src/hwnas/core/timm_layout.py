@@ -8,6 +8,7 @@ Source: github.com/huggingface/pytorch-image-models, timm/models/_efficientnet_b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.graphs import array_shapes
@@ -34,17 +35,17 @@ class TimmLayout:
     """The nodes of a network where timm has them.
 
     Args:
-        stem: the first convolution.
+        stem: the first convolution, of the first node.
         stacks: timm's stages: only the first block of one may have a stride.
         head: the convolution between the last stack and pooling; None without one.
         classifier: pooling and scores.
         names: timm's name for every array of ours.
     """
 
-    stem: LocatedLayer
+    stem: ConvBnAct
     stacks: tuple[tuple[LocatedLayer, ...], ...]
-    head: LocatedLayer | None
-    classifier: LocatedLayer
+    head: ConvBnAct | None
+    classifier: Classifier
     names: dict[str, str]
 
 
@@ -58,17 +59,21 @@ def timm_layout(network: NetworkSpec) -> TimmLayout:
         InputError: a node is of a kind that timm does not have there; names it.
     """
     _check_chain(network)
-    stem, *blocks = located_layers(network)
-    last = blocks.pop() if blocks else stem
-    if not isinstance(stem.layer, ConvBnAct):
-        raise InputError(f"node {quoted(stem.name)} must be the stem of a timm model: a ConvBnAct")
-    if not isinstance(last.layer, Classifier):
+    first, *blocks = located_layers(network)
+    last = blocks.pop() if blocks else first
+    stem, classifier, head = first.layer, last.layer, None
+    if not isinstance(stem, ConvBnAct):
+        raise InputError(f"node {quoted(first.name)} must be the stem of a timm model: a ConvBnAct")
+    if not isinstance(classifier, Classifier):
         raise InputError(f"node {quoted(last.name)} must be what ends a timm model: a Classifier")
-    head = blocks.pop() if blocks and not last.layer.hidden_channels and _is_head(blocks[-1]) else None
+    tables = {first.name: _STEM, last.name: _CLASSIFIER}
+    if blocks and not classifier.hidden_channels and _is_head(blocks[-1]):
+        head = blocks[-1].layer
+        tables[blocks.pop().name] = _HEAD
     if not blocks:
         raise InputError(f"node {quoted(last.name)} follows no block; a timm model has at least one")
     stacks = _stacks(blocks)
-    return TimmLayout(stem, stacks, head, last, _names(network, stem, stacks, head, last))
+    return TimmLayout(stem, stacks, cast(ConvBnAct | None, head), classifier, _names(network, tables, stacks))
 
 
 def _check_chain(network: NetworkSpec) -> None:
@@ -91,11 +96,10 @@ def _stacks(blocks: list[LocatedLayer]) -> tuple[tuple[LocatedLayer, ...], ...]:
 
 
 def _names(
-    network: NetworkSpec, stem: LocatedLayer, stacks: tuple[tuple[LocatedLayer, ...], ...], head: LocatedLayer | None,
-    last: LocatedLayer,
-) -> dict[str, str]:  # fmt: skip
+    network: NetworkSpec, tables: dict[str, dict[str, str]], stacks: tuple[tuple[LocatedLayer, ...], ...]
+) -> dict[str, str]:
     arrays = tuple(array_shapes(lower(network)))
-    places = {stem.name: ("", _STEM), last.name: ("", _CLASSIFIER), **({head.name: ("", _HEAD)} if head else {})}
+    places = {node: ("", table) for node, table in tables.items()}
     for index, stack in enumerate(stacks):
         for position, block in enumerate(stack):
             expands = f"{block.name}.expand.conv.weight" in arrays

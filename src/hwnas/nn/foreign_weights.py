@@ -34,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         InputError: no such file, or it cannot be read.
-        FileFormatError: it is not a plain file, too large, not a checkpoint of plain tensors, or a tensor is not finite.
+        FileFormatError: not a plain file, too large, no checkpoint of plain tensors, or a tensor is not finite.
     """
     try:
         facts = path.stat()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import nn
 
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.graphs import array_shapes, check_array_shapes
-from hwnas.core.layers import Classifier, ConvBnAct, MBConv, make_divisible
+from hwnas.core.layers import ConvBnAct, MBConv, make_divisible
 from hwnas.core.network import LocatedLayer, NetworkSpec, lower
 from hwnas.core.primitives import BatchNorm
 from hwnas.core.timm_layout import TimmLayout, timm_layout
@@ -51,8 +51,8 @@ def to_timm(
     kept = {ours: theirs for ours, theirs in layout.names.items() if not _is_behind(theirs, features_only)}
     for operation in lower(network).operations:
         if isinstance(operation.primitive, BatchNorm) and f"{operation.name}.weight" in kept:
-            module = kept[f"{operation.name}.weight"].rpartition(".")[0]
-            model.get_submodule(module).eps = operation.primitive.eps
+            module = model.get_submodule(kept[f"{operation.name}.weight"].rpartition(".")[0])
+            cast(nn.BatchNorm2d, module).eps = operation.primitive.eps
     if arrays is not None:
         shapes = {name: tuple(array.shape) for name, array in arrays.items()}
         check_array_shapes(array_shapes(lower(network)), shapes)
@@ -64,14 +64,13 @@ def to_timm(
 
 
 def _made(network: NetworkSpec, layout: TimmLayout, features_only: bool) -> nn.Module:
-    """timm's model of the right class and shape."""
+    """A model of timm's right class and shape."""
     from timm.models.efficientnet import EfficientNet, EfficientNetFeatures
     from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features
 
-    stem, classifier = _conv(layout.stem), layout.classifier.layer
-    assert isinstance(classifier, Classifier)  # as laid out
+    stem, classifier, head = layout.stem, layout.classifier, layout.head
     hidden = classifier.hidden_channels
-    _check_stem(layout.stem, pooled_head=bool(hidden))
+    _check_stem(network, stem, pooled_head=bool(hidden))
     arguments: dict[str, Any] = {
         "block_args": [[_block_args(block) for block in stack] for stack in layout.stacks],
         "in_chans": network.input_shape[0],
@@ -82,25 +81,25 @@ def _made(network: NetworkSpec, layout: TimmLayout, features_only: bool) -> nn.M
         "round_chs_fn": int,  # widths are final
     }
     if features_only:
-        features = 1 + sum(_stride(stack[0]) > 1 for stack in layout.stacks)
+        count = 1 + sum(_stride(stack[0]) > 1 for stack in layout.stacks)
         of_class = MobileNetV3Features if hidden else partial(EfficientNetFeatures, stem_kernel_size=stem.kernel)
-        return _module(of_class(**arguments, out_indices=tuple(range(features)), output_stride=_NEVER_DILATED))
+        features: nn.Module = of_class(**arguments, out_indices=tuple(range(count)), output_stride=_NEVER_DILATED)
+        return features
     arguments["num_classes"] = classifier.classes
     if hidden:
         _check_reduction(layout)
-        model = MobileNetV3(**arguments, num_features=hidden, head_bias=classifier.hidden_bias)
-        model.act2 = _activation(classifier.activation)()
-        return _module(model)
-    head = layout.head and _conv(layout.head)
-    model = EfficientNet(
+        mobile: nn.Module = MobileNetV3(**arguments, num_features=hidden, head_bias=classifier.hidden_bias)
+        mobile.act2 = _activation(classifier.activation)()
+        return mobile
+    model: nn.Module = EfficientNet(
         **arguments,
         num_features=head.out_channels if head else 0,
         stem_kernel_size=stem.kernel,
         output_stride=_NEVER_DILATED,
     )
     if head:
-        model.bn2.act = _activation(head.activation)()
-    return _module(model)
+        model.get_submodule("bn2").act = _activation(head.activation)()
+    return model
 
 
 def _block_args(block: LocatedLayer) -> dict[str, Any]:
@@ -125,7 +124,9 @@ def _block_args(block: LocatedLayer) -> dict[str, Any]:
     if layer.expansion == 1 and not layer.expand_always:
         return {**common, "block_type": "ds"}
     if make_divisible(middle) != middle:
-        raise InputError(f"node {quoted(block.name)}: timm rounds the middle width {middle} to {make_divisible(middle)}")
+        raise InputError(
+            f"node {quoted(block.name)}: timm rounds the middle width {middle} to {make_divisible(middle)}"
+        )
     return {**common, "block_type": "ir", "exp_ratio": middle / channels}
 
 
@@ -136,20 +137,16 @@ def _squeeze(layer: MBConv) -> dict[str, Any]:
         return {}
     activation, gate = _activation(layer.se_activation), _activation(layer.se_gate)
     return {
-        "se_layer": partial(
-            SqueezeExcite, rd_channels=layer.se_channels, force_act_layer=activation, gate_layer=gate
-        )
+        "se_layer": partial(SqueezeExcite, rd_channels=layer.se_channels, force_act_layer=activation, gate_layer=gate)
     }
 
 
-def _check_stem(stem: LocatedLayer, pooled_head: bool) -> None:
-    layer = _conv(stem)
-    wrong = layer.stride != 2 or layer.groups != 1 or layer.kernel % 2 == 0 or (pooled_head and layer.kernel != 3)
-    if wrong:
-        size = "3" if pooled_head else "odd size"
+def _check_stem(network: NetworkSpec, stem: ConvBnAct, pooled_head: bool) -> None:
+    if stem.stride != 2 or stem.groups != 1 or stem.kernel % 2 == 0 or (pooled_head and stem.kernel != 3):
         raise InputError(
-            f"node {quoted(stem.name)}: a timm model begins with an ungrouped convolution of kernel {size} and stride "
-            f"2, not kernel {layer.kernel}, stride {layer.stride}, {layer.groups} groups"
+            f"node {quoted(network.nodes[0].name)}: a timm model begins with an ungrouped convolution of stride 2 and "
+            f"kernel {3 if pooled_head else '3, 5, …'}, not stride {stem.stride}, kernel {stem.kernel}, {stem.groups} "
+            "groups"
         )
 
 
@@ -164,27 +161,16 @@ def _check_reduction(layout: TimmLayout) -> None:
             )
 
 
-def _conv(located: LocatedLayer) -> ConvBnAct:
-    assert isinstance(located.layer, ConvBnAct)  # as laid out
-    return located.layer
-
-
 def _stride(block: LocatedLayer) -> int:
     return int(getattr(block.layer, "stride", 1))
 
 
 def _activation(kind: str) -> type[nn.Module]:
-    """timm's class of an activation; it takes `inplace`."""
+    """The class that timm has for an activation; it takes `inplace`."""
     from timm.layers import get_act_layer
 
-    return get_act_layer(kind) if kind else nn.Identity  # type: ignore[no-any-return]
+    return cast(type[nn.Module], get_act_layer(kind)) if kind else nn.Identity
 
 
 def _is_behind(theirs: str, features_only: bool) -> bool:
     return features_only and theirs.startswith(_BEHIND_FEATURES)
-
-
-def _module(model: Any) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"timm made a {type(model).__name__}, not a module")
-    return model

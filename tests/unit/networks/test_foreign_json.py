@@ -174,7 +174,10 @@ def test_weight_names_cover_every_array_in_both_spellings() -> None:
     assert names["classifier.hidden.weight"] == ("feature_mix_layer.conv.weight",)
     assert names["classifier.linear.bias"] == ("classifier.linear.bias",)
     removed = read_foreign(proxyless_file()).weight_names  # its fifth block is removed, the numbers go on
-    assert removed["stage2.block2.expand.conv.weight"][0] == "blocks.5.mobile_inverted_conv.inverted_bottleneck.conv.weight"
+    assert (
+        removed["stage2.block2.expand.conv.weight"][0]
+        == "blocks.5.mobile_inverted_conv.inverted_bottleneck.conv.weight"
+    )
 
 
 def changed(path: str, value: Any, data: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def read_proxyless(data: Any, input_shape: Shape | None, classes: int | None) ->
 
 
 def read_mobilenet_v3(data: Any, input_shape: Shape | None, classes: int | None) -> ForeignNetwork:
-    """Once-for-All's MobileNetV3: stem, blocks, 1×1 convolution, pooling, 1×1 convolution without batch-norm, classifier.
+    """Once-for-All's MobileNetV3: behind pooling stands another 1×1 convolution, without batch-norm.
 
     Args:
         data: the content of the file.
@@ -128,8 +128,10 @@ class _Reading:
             layer = block.inner(kind)
             shortcut = self._shortcut(block)
             removed = layer.one_of("name", (*_MBCONV_NAMES, "ZeroLayer")) == "ZeroLayer"
-            # Their forward gives the input of a ZeroLayer's block, whatever its shortcut says.
-            made = self._zero(layer) if removed else self._mbconv(layer, shortcut, first=index == 0)
+            made = None if removed else self._mbconv(layer, shortcut, first=index == 0)
+            if removed:  # their forward returns the block's input then, whatever the shortcut says
+                layer.one_of("stride", (1,), 1)
+            layer.done()
             block.done()
             changes = made is not None and (made.stride != 1 or made.out_channels != self.channels)
             stage, position = (stage + 1, 0) if changes and index or index == 1 else (stage, position + 1)
@@ -137,11 +139,6 @@ class _Reading:
                 self.channels = made.out_channels
                 name = f"stage{stage}.block{position}" if index else "first"
                 self.add(name, made, _MBCONV_PARTS, *(f"blocks.{index}.{one}." for one in _LAYER_FIELDS))
-
-    def _zero(self, layer: Fields) -> None:
-        layer.neutral("stride", 1)
-        layer.value("stride", 1)
-        layer.done()
 
     def _shortcut(self, block: Fields) -> bool:
         if block.value("shortcut") is None:
@@ -172,7 +169,6 @@ class _Reading:
             raise FileFormatError(f"field '{place}.shortcut' must be null: the block changes its input's shape")
         squeezed = make_divisible(middle // 4) if layer.flag("use_se", False) else 0
         activation = _activation(layer, default="relu6")
-        layer.done()
         return MBConv(
             out,
             kernel,

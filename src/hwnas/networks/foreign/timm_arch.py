@@ -29,6 +29,7 @@ _KINDS = ("ds", "dsa", "ir", "cn")
 _OPTIONS = {"ds": "r k s e c se n", "dsa": "r k s e c n", "ir": "r k s e c se n", "cn": "r k s c n"}
 _SHORT = {"re": "relu", "r6": "relu6", "hs": "hard_swish", "sw": "swish"}
 _ACTIVATIONS = {"relu": "relu", "relu6": "relu6", "hard_swish": "hard_swish", "swish": "swish", "silu": "swish"}
+_ROUNDINGS = ("ceil", "round")
 _GATES = ("sigmoid", "hard_sigmoid")
 _OPTION = re.compile(r"(r|k|s|e|c|se)(\d{1,6}(?:\.\d{1,9})?)")
 
@@ -66,7 +67,7 @@ class _Model:
     se_rounded: bool
 
     def width(self, channels: int) -> int:
-        """timm's round_channels."""
+        """What timm calls round_channels."""
         return make_divisible(channels * self.channel_multiplier)
 
 
@@ -76,7 +77,8 @@ def read_timm_arch(data: Any, input_shape: Shape | None, classes: int | None) ->
     Args:
         data: a list of lists of block strings; or an object with "arch_def" and, where they differ from timm's
             defaults, "model" ("EfficientNet" or "MobileNetV3", the class), "stem_size", "fix_stem", "num_features",
-            "head_bias", "act_layer", "channel_multiplier", "depth_multiplier", "depth_trunc", "bn_eps", "se_from_exp",
+            "head_bias", "act_layer", "channel_multiplier", "depth_multiplier", "depth_trunc",
+            "fix_first_last", "bn_eps", "se_from_exp",
             "se_act_layer", "se_gate_layer", "se_round_channels", "num_classes", "in_chans", "resolution".
         input_shape: (channels, height, width); None for the file's own, or 224 pixels.
         classes: None for the file's own, or 1000.
@@ -86,10 +88,10 @@ def read_timm_arch(data: Any, input_shape: Shape | None, classes: int | None) ->
     """
     file = Fields(data if isinstance(data, Mapping) else {"arch_def": data})
     model = _model(file)
-    depth = file.number("depth_multiplier", 0.01, 100, 1.0)
-    stages = [
-        _scaled(blocks, depth, file.one_of("depth_trunc", ("ceil", "round"), "ceil")) for blocks in _stages(file)
-    ]
+    depth, rounding = file.number("depth_multiplier", 0.01, 100, 1.0), file.one_of("depth_trunc", _ROUNDINGS, "ceil")
+    fixed, rows = file.flag("fix_first_last", False), list(_stages(file))
+    ends = (0, len(rows) - 1) if fixed else ()
+    stages = [_scaled(blocks, 1.0 if stage in ends else depth, rounding) for stage, blocks in enumerate(rows)]
     if sum(map(len, stages)) > MOST_BLOCKS:
         raise file.wrong("arch_def", f"at most {MOST_BLOCKS} blocks with all their repeats")
     side, channels = file.whole("resolution", _RESOLUTION), file.whole("in_chans", 3)
