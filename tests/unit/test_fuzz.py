@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from foreign_files import arch_def_file, mobilenet_v3_file, proxyless_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutations import ODD_VALUES, mutated
@@ -28,6 +29,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.store import LayerLatency, Reference, TargetStore
 from hwnas.hardware.targets import Target, TargetKey
+from hwnas.networks.foreign import is_foreign, read_foreign
 from hwnas.report.html import render_report, render_summary
 from hwnas.report.terminal import result_lines
 from hwnas.runs.measurements import read_measurements
@@ -126,6 +128,13 @@ def check_network(data: Any) -> None:
     assert count(network).macs >= 0 and blocks(network, None)
 
 
+def check_foreign(data: Any) -> None:
+    """Somebody else's network file."""
+    is_foreign(data)
+    network = read_foreign(data).network
+    assert NetworkSpec.from_json(network.to_json()) == network
+
+
 def check_latency_model(data: Any) -> None:
     model = LatencyModel.from_json(data)
     model.cost(TOY.decode(TOY.choices.architecture(dict.fromkeys(("conv1", "conv2", "conv3"), "k3"))))
@@ -216,6 +225,11 @@ CHECKS: dict[str, tuple[Check, st.SearchStrategy[Any]]] = {
     "settings as YAML": (check_yaml, yaml_texts()),
     "architecture": (check_architecture, mutated(ARCHITECTURES)),
     "network": (check_network, mutated([*NETWORKS, spec("proxyless-small", (3, 32, 32))])),
+    "foreign network": (check_foreign, mutated([proxyless_file(), mobilenet_v3_file(), arch_def_file()])),
+    "arch_def block": (
+        lambda text: check_foreign([[text]]),
+        as_text([row for stage in arch_def_file()["arch_def"] for row in stage]),
+    ),
     "latency model": (check_latency_model, mutated(MODELS)),
     "latency table": (check_latency_table, mutated([TABLE])),
     "measurements": (check_measurements, mutated(measurement_documents())),

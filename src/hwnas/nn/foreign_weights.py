@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -40,6 +41,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         facts = path.stat()
         if not S_ISREG(facts.st_mode) or facts.st_size > LIMIT_BYTES:
             raise FileFormatError(f"{path} must be a plain file of at most {LIMIT_BYTES:,} bytes to be read as weights")
+        _check_unpacked(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
@@ -100,6 +102,15 @@ def renamed(
     shapes = {known[ours]: tuple(array.shape) for ours, array in found.items()}
     check_array_shapes({known[ours]: shape for ours, shape in expected.items()}, shapes | _shapes(left))
     return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in found.items()}
+
+
+def _check_unpacked(path: Path) -> None:
+    """A checkpoint is a zip archive, and torch unpacks it before anything else can be asked."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > LIMIT_BYTES:
+            raise FileFormatError(f"{path} unpacks to more than {LIMIT_BYTES:,} bytes, too many to be read as weights")
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
