@@ -56,7 +56,7 @@ def timm_layout(network: NetworkSpec) -> TimmLayout:
     before a classifier without a hidden layer is timm's head.
 
     Raises:
-        InputError: a node is of a kind that timm does not have there; names it.
+        InputError: a node is of a kind that timm's EfficientNet and MobileNetV3 do not have there; names it.
     """
     _check_chain(network)
     first, *blocks = located_layers(network)
@@ -88,7 +88,10 @@ def _stacks(blocks: list[LocatedLayer]) -> tuple[tuple[LocatedLayer, ...], ...]:
     stacks: list[list[LocatedLayer]] = []
     for block in blocks:
         if not isinstance(block.layer, (ConvBnAct, MBConv, SepConv)):
-            raise InputError(f"node {quoted(block.name)} is a {type(block.layer).__name__}, a block that timm has not")
+            kind = type(block.layer).__name__
+            raise InputError(
+                f"node {quoted(block.name)} is a {kind}; timm's EfficientNet and MobileNetV3 have no such block"
+            )
         if not stacks or block.layer.stride > 1 or _stage(block.name) != _stage(stacks[-1][-1].name):
             stacks.append([])
         stacks[-1].append(block)

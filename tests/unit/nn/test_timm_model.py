@@ -64,7 +64,14 @@ def proxyless() -> NetworkSpec:
     return space.decode(space.uniform_architectures()["k5e3, depth 2"])
 
 
+def proxyless_small() -> NetworkSpec:
+    """What `fit` finds on small images."""
+    space = PRESETS["proxyless-small"][0]
+    return space.decode(space.uniform_architectures()["k3e6, depth 3"])
+
+
 NETWORKS = {
+    "proxyless-small": proxyless_small,
     "mobilenet-v2": lambda: published("mobilenet-v2").network((3, 96, 96)),
     "proxyless": proxyless,
     "mobilenet-v3": mobilenet_v3,
@@ -108,7 +115,9 @@ def test_features(name: str) -> None:
         expected = whole.forward_intermediates(images, intermediates_only=True)
     side = network.input_shape[1]
     channels, reductions = features.feature_info.channels(), features.feature_info.reduction()
-    assert reductions == {"mobilenet-v3": [2, 4, 8, 16], "every block": [2, 4, 8]}.get(name, [2, 4, 8, 16, 32])
+    assert reductions == {"mobilenet-v3": [2, 4, 8, 16], "every block": [2, 4, 8], "proxyless-small": [2, 4, 8]}.get(
+        name, [2, 4, 8, 16, 32]
+    )
     assert [tuple(one.shape) for one in maps] == [
         (2, width, side // reduction, side // reduction) for width, reduction in zip(channels, reductions, strict=True)
     ]
@@ -158,7 +167,10 @@ STEM, LAST = ConvBnAct(16, 3, 2, activation="relu"), Classifier(10)
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        (chain(STEM, BasicBlock(16), LAST), "node 'stage1.block0' is a BasicBlock, a block that timm has not"),
+        (
+            chain(STEM, BasicBlock(16), LAST),
+            "node 'stage1.block0' is a BasicBlock; timm's EfficientNet and MobileNetV3 have no such block",
+        ),
         (chain(STEM, MBConv(16, 4, 3, 2), LAST), "node 'stage1.block0': timm's blocks have odd kernels"),
         (chain(STEM, MBConv(16, 3, 3, 3), LAST), "node 'stage1.block0': timm's blocks have odd kernels"),
         (chain(STEM, MBConv(16, 3, 1.25), LAST), "node 'stage1.block0': timm rounds the middle width 20 to 24"),

@@ -17,8 +17,6 @@ from hwnas.core.primitives import Shape
 from hwnas.networks.foreign.fields import Fields
 from hwnas.networks.foreign.found import ForeignNetwork
 
-PROXYLESS_NAMES = ("ProxylessNASNets", "MobileNetV2", "MCUNets")
-MOBILENET_V3_NAMES = ("MobileNetV3", "MobileNetV3Large")
 DEFAULT_RESOLUTION = 224  # of networks whose file carries none
 _ACTIVATIONS = {"relu": "relu", "relu6": "relu6", "h_swish": "hard_swish", "swish": "swish"}
 _BLOCK_NAMES = ("MobileInvertedResidualBlock", "ResidualBlock")
@@ -38,7 +36,7 @@ _CONV_PARTS = {"conv": "conv", "bn": "bn"}
 
 
 def read_proxyless(data: Any, input_shape: Shape | None, classes: int | None) -> ForeignNetwork:
-    """ProxylessNASNets and its kind: stem, blocks, 1×1 convolution (MCUNets may lack it), pooling, classifier.
+    """ProxylessNAS, MCUNet and Once-for-All's Proxyless space: stem, blocks, perhaps a 1×1 convolution, classifier.
 
     Args:
         data: the content of the file.

@@ -10,16 +10,13 @@ from hwnas.core.graphs import check_names, check_sizes
 from hwnas.core.network import lower
 from hwnas.core.primitives import LARGEST_VALUE, Shape
 from hwnas.networks.foreign.found import ForeignNetwork
-from hwnas.networks.foreign.mit_json import MOBILENET_V3_NAMES, PROXYLESS_NAMES, read_mobilenet_v3, read_proxyless
+from hwnas.networks.foreign.mit_json import read_mobilenet_v3, read_proxyless
 from hwnas.networks.foreign.timm_arch import read_timm_arch
 
 Reader = Callable[[Any, Shape | None, int | None], ForeignNetwork]
 
-# Network JSON of the Massachusetts Institute of Technology's HAN Lab, by its field "name". A further kind goes here.
-BY_NAME: dict[str, Reader] = {
-    **dict.fromkeys(PROXYLESS_NAMES, read_proxyless),
-    **dict.fromkeys(MOBILENET_V3_NAMES, read_mobilenet_v3),
-}
+# Network JSON of MIT's HAN Lab by its field "name". A further kind is one more line.
+BY_NAME: dict[str, Reader] = {"ProxylessNASNets": read_proxyless, "MobileNetV3": read_mobilenet_v3}
 
 
 def is_foreign(data: Any) -> bool:
