@@ -31,6 +31,15 @@ _CLASSIFIER = {"hidden": "conv_head", "linear": "classifier"}
 
 
 @dataclass(frozen=True, slots=True)
+class TimmBlock:
+    """A layer that timm has as a block: where it stands, and what arrives there."""
+
+    name: str
+    layer: ConvBnAct | MBConv | SepConv
+    in_channels: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimmLayout:
     """The nodes of a network where timm has them.
 
@@ -43,7 +52,7 @@ class TimmLayout:
     """
 
     stem: ConvBnAct
-    stacks: tuple[tuple[LocatedLayer, ...], ...]
+    stacks: tuple[tuple[TimmBlock, ...], ...]
     head: ConvBnAct | None
     classifier: Classifier
     names: dict[str, str]
@@ -84,14 +93,15 @@ def _check_chain(network: NetworkSpec) -> None:
         before = node.name
 
 
-def _stacks(blocks: list[LocatedLayer]) -> tuple[tuple[LocatedLayer, ...], ...]:
-    stacks: list[list[LocatedLayer]] = []
-    for block in blocks:
-        if not isinstance(block.layer, (ConvBnAct, MBConv, SepConv)):
-            kind = type(block.layer).__name__
+def _stacks(located: list[LocatedLayer]) -> tuple[tuple[TimmBlock, ...], ...]:
+    stacks: list[list[TimmBlock]] = []
+    for one in located:
+        if not isinstance(one.layer, (ConvBnAct, MBConv, SepConv)):
+            kind = type(one.layer).__name__
             raise InputError(
-                f"node {quoted(block.name)} is a {kind}; timm's EfficientNet and MobileNetV3 have no such block"
+                f"node {quoted(one.name)} is a {kind}; timm's EfficientNet and MobileNetV3 have no such block"
             )
+        block = TimmBlock(one.name, one.layer, one.input_shapes[0][0])
         if not stacks or block.layer.stride > 1 or _stage(block.name) != _stage(stacks[-1][-1].name):
             stacks.append([])
         stacks[-1].append(block)
@@ -99,7 +109,7 @@ def _stacks(blocks: list[LocatedLayer]) -> tuple[tuple[LocatedLayer, ...], ...]:
 
 
 def _names(
-    network: NetworkSpec, tables: dict[str, dict[str, str]], stacks: tuple[tuple[LocatedLayer, ...], ...]
+    network: NetworkSpec, tables: dict[str, dict[str, str]], stacks: tuple[tuple[TimmBlock, ...], ...]
 ) -> dict[str, str]:
     arrays = tuple(array_shapes(lower(network)))
     places = {node: ("", table) for node, table in tables.items()}

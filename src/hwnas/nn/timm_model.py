@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from torch import nn
 
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.graphs import array_shapes, check_array_shapes
-from hwnas.core.layers import ConvBnAct, MBConv, make_divisible
-from hwnas.core.network import LocatedLayer, NetworkSpec, lower
+from hwnas.core.layers import ConvBnAct, MBConv, SepConv, make_divisible
+from hwnas.core.network import NetworkSpec, lower
 from hwnas.core.primitives import BatchNorm
-from hwnas.core.timm_layout import TimmLayout, timm_layout
+from hwnas.core.timm_layout import TimmBlock, TimmLayout, timm_layout
 from hwnas.nn.build import initialise
 
 _NEVER_DILATED = 2**30
@@ -81,7 +81,7 @@ def _made(network: NetworkSpec, layout: TimmLayout, features_only: bool) -> nn.M
         "round_chs_fn": int,  # widths are final
     }
     if features_only:
-        count = 1 + sum(_stride(stack[0]) > 1 for stack in layout.stacks)
+        count = 1 + sum(stack[0].layer.stride > 1 for stack in layout.stacks)
         of_class = MobileNetV3Features if hidden else partial(EfficientNetFeatures, stem_kernel_size=stem.kernel)
         features: nn.Module = of_class(**arguments, out_indices=tuple(range(count)), output_stride=_NEVER_DILATED)
         return features
@@ -102,32 +102,34 @@ def _made(network: NetworkSpec, layout: TimmLayout, features_only: bool) -> nn.M
     return model
 
 
-def _block_args(block: LocatedLayer) -> dict[str, Any]:
+def _block_args(block: TimmBlock) -> dict[str, Any]:
     """One block as timm's builder takes it."""
-    layer, channels = block.layer, block.input_shapes[0][0]
-    common: dict[str, Any] = {"out_chs": block.output_shape[0], "stride": _stride(block)}
-    kernel = getattr(layer, "kernel", 0)
-    if kernel % 2 == 0 or common["stride"] not in (1, 2):
+    layer, channels = block.layer, block.in_channels
+    if layer.kernel % 2 == 0 or layer.stride not in (1, 2):
         raise InputError(f"node {quoted(block.name)}: timm's blocks have odd kernels and a stride of 1 or 2")
-    common["act_layer"] = _activation(getattr(layer, "activation", ""))
-    if isinstance(layer, ConvBnAct):
-        return {
-            **common,
-            "block_type": "cn",
-            "kernel_size": kernel,
-            "group_size": 0 if layer.groups == 1 else channels // layer.groups,
-        }
-    if not isinstance(layer, MBConv):
-        return {**common, "block_type": "dsa", "dw_kernel_size": kernel, "pw_act": True, "noskip": True}
-    middle = layer.middle_channels(channels)
-    common |= {"dw_kernel_size": kernel, "noskip": not layer.residual, **_squeeze(layer)}
-    if layer.expansion == 1 and not layer.expand_always:
-        return {**common, "block_type": "ds"}
-    if make_divisible(middle) != middle:
-        raise InputError(
-            f"node {quoted(block.name)}: timm rounds the middle width {middle} to {make_divisible(middle)}"
-        )
-    return {**common, "block_type": "ir", "exp_ratio": middle / channels}
+    common = {"out_chs": layer.out_channels, "stride": layer.stride, "act_layer": _activation(layer.activation)}
+    match layer:
+        case ConvBnAct(kernel=kernel, groups=groups):
+            return {
+                **common,
+                "block_type": "cn",
+                "kernel_size": kernel,
+                "group_size": 0 if groups == 1 else channels // groups,
+            }
+        case SepConv(kernel=kernel):
+            return {**common, "block_type": "dsa", "dw_kernel_size": kernel, "pw_act": True, "noskip": True}
+        case MBConv(kernel=kernel):
+            common |= {"dw_kernel_size": kernel, "noskip": not layer.residual, **_squeeze(layer)}
+            if layer.expansion == 1 and not layer.expand_always:
+                return {**common, "block_type": "ds"}
+            middle = layer.middle_channels(channels)
+            if make_divisible(middle) != middle:
+                raise InputError(
+                    f"node {quoted(block.name)}: timm rounds the middle width {middle} to {make_divisible(middle)}"
+                )
+            return {**common, "block_type": "ir", "exp_ratio": middle / channels}
+        case _:
+            assert_never(layer)
 
 
 def _squeeze(layer: MBConv) -> dict[str, Any]:
@@ -153,16 +155,12 @@ def _check_stem(network: NetworkSpec, stem: ConvBnAct, pooled_head: bool) -> Non
 def _check_reduction(layout: TimmLayout) -> None:
     reduction = 2
     for stack in layout.stacks:
-        reduction *= _stride(stack[0])
+        reduction *= stack[0].layer.stride
         if reduction > _MOBILENET_V3_REDUCTION:
             raise InputError(
                 f"node {quoted(stack[0].name)} shrinks the map {reduction}-fold; timm's MobileNetV3 (a hidden layer in "
                 f"the classifier) dilates instead beyond {_MOBILENET_V3_REDUCTION}"
             )
-
-
-def _stride(block: LocatedLayer) -> int:
-    return int(getattr(block.layer, "stride", 1))
 
 
 def _activation(kind: str) -> type[nn.Module]:
