@@ -239,7 +239,7 @@ def test_a_pooled_convolution_with_batch_norm_is_refused() -> None:
 def test_kinds_are_told_by_name() -> None:
     with pytest.raises(UnknownName, match="'ProxylessNASNet': did you mean 'ProxylessNASNets'"):
         read_foreign(changed("name", "ProxylessNASNet"))
-    with pytest.raises(FileFormatError, match="the field 'name' is missing"):
+    with pytest.raises(FileFormatError, match="the field 'name' is missing or no text"):
         read_foreign({"blocks": []})
 
 

@@ -55,7 +55,7 @@ def read_foreign(data: Any, input_shape: Shape | None = None, classes: int | Non
     else:
         raise FileFormatError(
             "expected network JSON with the fields 'name' and 'blocks', or a timm arch_def; the field 'name' is "
-            f"missing in {quoted(data)}"
+            f"missing or no text in {quoted(data)}"
         )
     graph = lower(found.network)
     check_names(graph)
