@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         measure,
         profile,
         search,
+        to_timm,
         train,
         write_report,
     )
@@ -69,6 +70,7 @@ __all__ = [
     "measure",
     "profile",
     "search",
+    "to_timm",
     "train",
     "write_report",
 ]

@@ -6,12 +6,12 @@ from hwnas.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from hwnas.api.fits import fit, fit_seeds, fit_several, search, train
-    from hwnas.api.networks import describe, doctor, draw, export, measure, profile, write_report
+    from hwnas.api.networks import describe, doctor, draw, export, measure, profile, to_timm, write_report
     from hwnas.api.tables import import_table
 
 __all__ = [
     "describe", "doctor", "draw", "export", "fit", "fit_seeds", "fit_several", "import_table", "measure", "profile",
-    "search", "train", "write_report",
+    "search", "to_timm", "train", "write_report",
 ]  # fmt: skip
 _FITS, _TABLES = ("fit", "fit_seeds", "fit_several", "search", "train"), ("import_table",)
 if not TYPE_CHECKING:  # mypy reads the imports above

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from hwnas import compose
 from hwnas.api.arguments import check_number, check_shape, checked_path, place_for, place_for_file
 from hwnas.core.errors import InputError
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import LARGEST_SEED
 from hwnas.hardware.engines import canonical_name
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hwnas.core.protocols import LayerCostModel
     from hwnas.hardware.latency_model import LatencyModel
     from hwnas.workflows.describing import Described
@@ -224,6 +227,49 @@ def export(
         check_delivered(path)
     with place_for(Path(out)):
         return export_network(found.network, found.architecture, path, Path(out), found.weight_names)
+
+
+def to_timm(
+    network: NetworkSpec | str,
+    *,
+    weights: str | Path | None = None,
+    features_only: bool = False,
+    input_shape: Shape | None = None,
+    resolution: int | None = None,
+    classes: int | None = None,
+    width: float = 1.0,
+) -> nn.Module:
+    """A network as a timm model, for detectors and whatever else is built on timm's interfaces.
+
+    Args:
+        network: as data, or a published network's name, a run directory, or a network's file.
+        weights: a safetensors file, or the checkpoint (.pth) that belongs to a foreign network file; by default the
+            weights.safetensors beside a network that lies on disk, and random ones for any other.
+        features_only: whether to make timm's feature extractor, which has `feature_info` and returns a list of maps.
+        input_shape: (channels, height, width) of the images, where the network leaves that open; None for its own.
+        resolution: the same as the side of square images in pixels; give one of the two.
+        classes: where the network leaves that open; None for its own.
+        width: multiplies the widths of a published network.
+
+    Raises:
+        InputError: timm has no such block, and the node is named; or the weights belong to another network.
+    """
+    from hwnas.nn.timm_model import to_timm as as_timm_model
+    from hwnas.runs.stored import check_delivered
+    from hwnas.workflows.files import WEIGHTS, read_weights
+
+    if isinstance(network, NetworkSpec):
+        found = compose.FoundNetwork(network)
+    else:
+        checked_path("network", network)
+        found = compose.open_network(network, _fitting(input_shape, resolution, classes, width))
+    path = None if weights is None else checked_path("weights", weights)
+    if path is None and found.directory is not None and (found.directory / WEIGHTS).exists():
+        path = found.directory / WEIGHTS
+    if path is None:
+        return as_timm_model(found.network, None, features_only)
+    check_delivered(path)
+    return as_timm_model(found.network, read_weights(path, found.network, found.weight_names), features_only)
 
 
 def write_report(

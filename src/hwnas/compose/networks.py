@@ -15,6 +15,7 @@ from hwnas.core.errors import InputError, said_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.networks.catalogue import NETWORKS
+from hwnas.networks.foreign import is_foreign, read_foreign
 from hwnas.networks.published import Published
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ class FoundNetwork:
         architecture: its choices, where they are known.
         directory: where its file lies; None for a published network.
         published: what is known of a published one.
-        weight_names: for a foreign file, the name of every array in its authors' checkpoints, by our name.
+        weight_names: for a foreign file, the names that every array of ours may have in its authors' checkpoints.
     """
 
     network: NetworkSpec
     architecture: Architecture | None = None
     directory: Path | None = None
     published: Published | None = None
-    weight_names: Mapping[str, str] = field(default_factory=dict)
+    weight_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def open_network(source: str, fitting: Fitting = AS_IT_IS) -> FoundNetwork:
@@ -106,6 +107,8 @@ def _read_network(path: Path, fitting: Fitting) -> FoundNetwork:
     check_delivered(path)
     data: Any = read_json(path)
     with said_of(path):
+        if is_foreign(data):
+            return _foreign(data, fitting, path.parent)
         if isinstance(data, dict) and "space" in data:
             arch = Architecture.from_json(data)
             own = space_of(arch, None, None).input_shape
@@ -125,6 +128,14 @@ def _read_network(path: Path, fitting: Fitting) -> FoundNetwork:
     data = read_json(beside)
     with said_of(beside):
         return FoundNetwork(network, Architecture.from_json(data), path.parent)
+
+
+def _foreign(data: Any, fitting: Fitting, directory: Path) -> FoundNetwork:
+    found = read_foreign(data, fitting.input_shape, fitting.classes)
+    shape = fitting.shape(found.network.input_shape)
+    if shape != found.network.input_shape:
+        found = read_foreign(data, shape, fitting.classes)
+    return FoundNetwork(found.network, directory=directory, weight_names=found.weight_names)
 
 
 def open_model(source: str, fitting: Fitting = AS_IT_IS) -> ModelFile:

@@ -33,7 +33,7 @@ def export_network(
     architecture: Architecture | None,
     weights: Path | None,
     out: Path,
-    weight_names: Mapping[str, str] | None = None,
+    weight_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Exported:
     """Writes a network's files.
 

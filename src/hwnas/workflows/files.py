@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import FileFormatError, InputError
+from hwnas.core.errors import FileFormatError, InputError, said_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import LARGEST_VALUE, Shape
 from hwnas.formats.arrays import expected_arrays
@@ -20,6 +20,7 @@ from hwnas.runs.files import make_directory, read_limited, write_atomically, wri
 
 MODEL, WEIGHTS, SOURCE = "model.onnx", "weights.safetensors", "network.py"
 NETWORK, ARCHITECTURE = "network.json", "architecture.json"
+CHECKPOINTS = (".pth", ".pt")  # of other people
 MODEL_LIMIT_BYTES = 2**31  # the most that a protobuf message can hold
 HEADER_LIMIT_BYTES = 2**23  # of safetensors: the names and shapes of tens of thousands of arrays
 
@@ -54,21 +55,29 @@ def write_network_files(
     write_atomically(directory / SOURCE, to_source(network).encode())
 
 
-def read_weights(path: Path, network: NetworkSpec, weight_names: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file.
+def read_weights(
+    path: Path, network: NetworkSpec, weight_names: Mapping[str, tuple[str, ...]]
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The arrays of a safetensors file, or of the checkpoint of a foreign network; only the latter needs torch.
 
     Args:
-        path: the file.
+        path: the file; a checkpoint ends in .pth or .pt.
         network: what they should belong to; a file that is far larger is not read.
-        weight_names: the names of the arrays in its authors' checkpoints, by ours.
+        weight_names: the names that the arrays may have in its authors' checkpoints, by ours.
 
     Raises:
-        InputError: no such file.
-        FileFormatError: it is no safetensors file, too large, or holds numbers that numpy does not know.
+        InputError: no such file, or the checkpoint is of another network.
+        FileFormatError: it is neither, too large, or holds numbers that numpy does not know.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    if path.suffix in CHECKPOINTS:
+        from hwnas.nn.foreign_weights import read_checkpoint, renamed
+
+        arrays = read_checkpoint(path)
+        with said_of(path):
+            return renamed(arrays, network, weight_names)
     try:
         needed = 4 * sum(map(prod, expected_arrays(network).values()))
         return dict(load(read_limited(path, needed + HEADER_LIMIT_BYTES)))

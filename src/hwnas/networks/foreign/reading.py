@@ -7,16 +7,30 @@ from typing import Any
 
 from hwnas.core.errors import FileFormatError, InputError, UnknownName, quoted
 from hwnas.core.graphs import check_names, check_sizes
-from hwnas.core.network import lower
+from hwnas.core.layers import Classifier
+from hwnas.core.network import NetworkSpec, Node, lower
 from hwnas.core.primitives import LARGEST_VALUE, Shape
 from hwnas.networks.foreign.found import ForeignNetwork
 from hwnas.networks.foreign.mit_json import read_mobilenet_v3, read_proxyless
 from hwnas.networks.foreign.timm_arch import read_timm_arch
+from hwnas.networks.pyramid_tree_file import read_pyramid_tree
 
 Reader = Callable[[Any, Shape | None, int | None], ForeignNetwork]
 
+
+def _read_tree(data: Any, input_shape: Shape | None, classes: int | None) -> ForeignNetwork:
+    network = read_pyramid_tree(data)
+    nodes = network.nodes if classes is None else (*network.nodes[:-1], Node("classifier", Classifier(classes)))
+    fitted = NetworkSpec(input_shape or network.input_shape, nodes)
+    return ForeignNetwork(fitted, "ProxylessNAS PyramidTreeNet JSON", {})
+
+
 # Network JSON of MIT's HAN Lab by its field "name". A further kind is one more line.
-BY_NAME: dict[str, Reader] = {"ProxylessNASNets": read_proxyless, "MobileNetV3": read_mobilenet_v3}
+BY_NAME: dict[str, Reader] = {
+    "ProxylessNASNets": read_proxyless,
+    "MobileNetV3": read_mobilenet_v3,
+    "PyramidTreeNet": _read_tree,
+}
 
 
 def is_foreign(data: Any) -> bool:
