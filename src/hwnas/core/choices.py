@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -34,6 +35,22 @@ class Choice:
     condition: Condition | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EqualPlaces:
+    """Places in a row that all read and write the same shape, so that which of them are removed makes no difference.
+
+    Networks that differ in that alone are one: in the canonical form the layers that stay keep their order and stand
+    first, the removed ones last.
+
+    Args:
+        choices: one for each place, in order; all with the same options, always live.
+        removed: the option that leaves a place out.
+    """
+
+    choices: tuple[str, ...]
+    removed: Option
+
+
 @dataclass(frozen=True)
 class ChoiceSpace:
     """The ordered choices of a search space: sample, mutate, cross, encode, canonical form, size.
@@ -41,14 +58,18 @@ class ChoiceSpace:
     Args:
         name: name and version, for example "toy@1"; every Architecture carries it.
         choices: a condition may only name an earlier choice.
+        equal_places: none has a choice in common with another; () where every place counts as one of its own.
 
     Raises:
-        InputError: duplicate names or options, no options, or a condition on a later or unknown choice.
+        InputError: duplicate names or options, no options, a condition on a later or unknown choice, or equal places
+            whose choices are not alike.
     """
 
     name: str
     choices: tuple[Choice, ...]
+    equal_places: tuple[EqualPlaces, ...] = ()
     _by_name: dict[str, Choice] = field(init=False, repr=False, compare=False)
+    _places_of: dict[str, EqualPlaces] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         seen: dict[str, Choice] = {}
@@ -61,12 +82,13 @@ class ChoiceSpace:
                 raise InputError(f"space {self.name}: choice {choice.name!r} depends on no earlier choice")
             seen[choice.name] = choice
         object.__setattr__(self, "_by_name", seen)
+        object.__setattr__(self, "_places_of", self._checked_places())
 
     def __getitem__(self, name: str) -> Choice:
         return self._by_name[name]
 
     def architecture(self, options: Mapping[str, Option]) -> Architecture:
-        """The canonical Architecture with these options: those that are not live are dropped.
+        """The canonical Architecture with these options: not live ones dropped, removed ones of equal places last.
 
         Raises:
             InputError: a live choice is missing, or an option or choice is unknown.
@@ -85,10 +107,10 @@ class ChoiceSpace:
                 known = ", ".join(str(o) for o in choice.options)
                 raise InputError(f"space {self.name}: {choice.name!r} has no option {quoted(option)}; it has {known}")
             chosen[choice.name] = option
-        return Architecture(self.name, tuple(chosen.items()))
+        return self._settled(chosen)
 
     def canonical(self, arch: Architecture) -> Architecture:
-        """The architecture with choices in order and those that are not live dropped. Idempotent.
+        """The architecture with choices in order, not live ones dropped, removed equal places last. Idempotent.
 
         Raises:
             InputError: the architecture belongs to another space or version, or does not fit this one.
@@ -98,7 +120,10 @@ class ChoiceSpace:
         return self.architecture(arch.as_dict())
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """An architecture with every live choice drawn uniformly."""
+        """The canonical form of an architecture with every live choice drawn uniformly.
+
+        Where there are equal places, networks with more canonical equals are drawn more often, as in published searches.
+        """
         return self._fill({}, rng)
 
     def sample_spread(self, rng: np.random.Generator, skip: Option = "zero") -> Architecture:
@@ -122,7 +147,8 @@ class ChoiceSpace:
 
     def mutate(self, arch: Architecture, rng: np.random.Generator, rate: float = 0.1) -> Architecture:
         """Redraws each live choice with probability `rate`, at least one; the result differs where it can."""
-        options = dict(self.canonical(arch).choices)
+        arch = self.canonical(arch)
+        options = arch.as_dict()
         movable = [name for name in options if len(self[name].options) > 1]
         if not movable:
             return arch
@@ -130,7 +156,9 @@ class ChoiceSpace:
         for name in picked:
             others = [option for option in self[name].options if option != options[name]]
             options[name] = others[int(rng.integers(len(others)))]
-        return self._fill(options, rng)
+        mutant = self._fill(options, rng)
+        # Two changes in equal places can undo each other; one alone never does.
+        return mutant if mutant != arch else self.mutate(arch, rng, rate=0.0)
 
     def cross(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """Takes each choice from one of two parents at random; choices live in neither are drawn."""
@@ -152,9 +180,16 @@ class ChoiceSpace:
         """The exact number of canonical architectures."""
         total = 1
         for choice in self.choices:
-            if choice.condition is None:
+            if choice.condition is None and choice.name not in self._places_of:
                 total *= self._subtree_size(choice)
+        for places in self.equal_places:
+            kept = len(self[places.choices[0]].options) - 1
+            total *= sum(kept**count for count in range(len(places.choices) + 1))
         return total
+
+    def size_with_inactive(self) -> int:
+        """The product of all option counts, as papers count that give a value to choices that are not live, too."""
+        return prod(len(choice.options) for choice in self.choices)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every canonical architecture once, in a fixed order. Meant for small spaces."""
@@ -167,7 +202,7 @@ class ChoiceSpace:
             if not self._live(choice, chosen):
                 yield from walk(index + 1, chosen)
                 return
-            for option in choice.options:
+            for option in self._canonical_options(choice, chosen):
                 yield from walk(index + 1, {**chosen, choice.name: option})
 
         return walk(0, {})
@@ -182,7 +217,40 @@ class ChoiceSpace:
             if self._live(choice, chosen):
                 drawn = choice.options[int(rng.integers(len(choice.options)))]
                 chosen[choice.name] = options.get(choice.name, drawn)
+        return self._settled(chosen)
+
+    def _settled(self, chosen: dict[str, Option]) -> Architecture:
+        """The architecture of the options of live choices, given in order; removed equal places go last."""
+        for places in self.equal_places:
+            options = sorted((chosen[name] for name in places.choices), key=lambda option: option == places.removed)
+            chosen.update(zip(places.choices, options, strict=True))
         return Architecture(self.name, tuple(chosen.items()))
+
+    def _canonical_options(self, choice: Choice, chosen: Mapping[str, Option]) -> tuple[Option, ...]:
+        """The options that leave the architecture canonical: after a removed place all equal ones are removed, too."""
+        places = self._places_of.get(choice.name)
+        if places and any(chosen.get(name) == places.removed for name in places.choices):
+            return (places.removed,)
+        return choice.options
+
+    def _checked_places(self) -> dict[str, EqualPlaces]:
+        """Which equal places each choice belongs to."""
+        found: dict[str, EqualPlaces] = {}
+        conditions = {choice.condition.choice for choice in self.choices if choice.condition is not None}
+        order = list(self._by_name)
+        for places in self.equal_places:
+            known = all(name in self._by_name and name not in found for name in places.choices)
+            if not known or sorted(set(places.choices), key=order.index) != list(places.choices):
+                raise InputError(f"space {self.name}: equal places {places.choices} are not choices in order, once each")
+            members = [self[name] for name in places.choices]
+            alike = all(set(choice.options) == {*members[0].options, places.removed} for choice in members)
+            if not alike or any(choice.condition or choice.name in conditions for choice in members):
+                raise InputError(
+                    f"space {self.name}: equal places {places.choices} need the same options, {places.removed!r} among "
+                    "them, and no conditions"
+                )
+            found.update(dict.fromkeys(places.choices, places))
+        return found
 
     def _subtree_size(self, choice: Choice) -> int:
         children = [c for c in self.choices if c.condition is not None and c.condition.choice == choice.name]

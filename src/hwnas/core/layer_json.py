@@ -18,6 +18,7 @@ from hwnas.core.layers import (
     LayerSpec,
     MBConv,
     Pooling,
+    ResidualConv,
     SepConv,
     ShuffleUnit,
     Zero,
@@ -30,8 +31,8 @@ _MAY_BE_ZERO = ("se_channels", "hidden_channels")
 LAYERS: dict[str, type] = {
     layer.__name__: layer
     for layer in (
-        ConvBnAct, BnAct, Act, SepConv, MBConv, ShuffleUnit, BasicBlock, Bottleneck, Pooling, Zero, Classifier,
-        NasnetCell, DartsCell, PyramidTreeBlock,
+        ConvBnAct, BnAct, Act, SepConv, MBConv, ResidualConv, ShuffleUnit, BasicBlock, Bottleneck, Pooling, Zero,
+        Classifier, NasnetCell, DartsCell, PyramidTreeBlock,
     )
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from hwnas.core.lowering import added, conv_bn, map_inputs, squeeze_excite
+from hwnas.core.lowering import add_input, added, conv_bn, map_inputs, squeeze_excite
 from hwnas.core.primitives import (
     Activation,
     Add,
@@ -126,6 +126,7 @@ class MBConv:
         se_activation: between the two convolutions of squeeze-excite.
         se_gate: what its scale ends in.
         bn_eps: of every batch-norm.
+        pool_shortcut: whether the input is added 3×3 average-pooled (MnasNet's skip operation "pool").
     """
 
     out_channels: int
@@ -139,6 +140,7 @@ class MBConv:
     se_activation: str = added("relu")
     se_gate: str = added("sigmoid")
     bn_eps: float = added(1e-5)
+    pool_shortcut: bool = added(False)
 
     def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
         """Expansion, depthwise, squeeze-excite, projection, residual."""
@@ -156,12 +158,53 @@ class MBConv:
             value = squeeze_excite(graph, f"{name}.se", value, self.se_channels, self.se_activation, self.se_gate)
         value = conv_bn(graph, f"{name}.project", value, self.out_channels, 1, eps=eps)
         if self.residual and self.stride == 1 and in_channels == self.out_channels:
-            value = graph.add(f"{name}.add", Add(), value, start)
+            value = add_input(graph, name, value, start, self.pool_shortcut)
         return value
 
     def middle_channels(self, in_channels: int) -> int:
         """Width of the depthwise convolution."""
         return round(in_channels * self.expansion)
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualConv:
+    """Convolution, batch-norm, activation; then squeeze-excite and the input, where shapes allow.
+
+    What MnasNet's search space calls a regular convolution. The published networks have none; the paper does not say in
+    which order the parts stand, here they stand as in MBConv.
+
+    Args:
+        out_channels: width.
+        kernel: odd.
+        stride: of the convolution.
+        se_channels: width of the squeeze-excite bottleneck, 0 for none.
+        activation: behind the convolution.
+        residual: whether to add the input where stride is 1 and widths are equal.
+        pool_shortcut: whether the input is added 3×3 average-pooled.
+        bn_eps: of the batch-norm.
+    """
+
+    out_channels: int
+    kernel: int
+    stride: int = 1
+    se_channels: int = 0
+    activation: str = "relu"
+    residual: bool = True
+    pool_shortcut: bool = False
+    bn_eps: float = 1e-5
+
+    def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
+        """Convolution, squeeze-excite, residual."""
+        (start,) = map_inputs(graph, name, inputs)
+        value = conv_bn(
+            graph, name, start, self.out_channels, self.kernel, stride=self.stride, activation=self.activation,
+            eps=self.bn_eps,
+        )  # fmt: skip
+        if self.se_channels:
+            value = squeeze_excite(graph, f"{name}.se", value, self.se_channels, "relu", "sigmoid")
+        if self.residual and self.stride == 1 and graph.shape(start) == graph.shape(value):
+            value = add_input(graph, name, value, start, self.pool_shortcut)
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Any
 
 from hwnas.core.errors import InputError
-from hwnas.core.primitives import Activation, BatchNorm, Conv, GlobalPool, GraphWriter, Mul, Shape
+from hwnas.core.primitives import Activation, Add, BatchNorm, Conv, GlobalPool, GraphWriter, Mul, Pool, Shape
 
 LATER = "added in a later version"
 
@@ -65,3 +65,10 @@ def squeeze_excite(graph: GraphWriter, name: str, value: str, hidden: int, activ
     scale = graph.add(f"{name}.expand", Conv(hidden, channels, (1, 1), bias=True), scale)
     scale = graph.add(f"{name}.gate", Activation(gate), scale)
     return graph.add(f"{name}.scale", Mul(), value, scale)
+
+
+def add_input(graph: GraphWriter, name: str, value: str, start: str, pooled: bool) -> str:
+    """The residual sum of a layer's value and what it read, `pooled` for 3×3 average-pooled at stride 1."""
+    if pooled:
+        start = graph.add(f"{name}.pool", Pool("avg", 3, 1, 1), start)
+    return graph.add(f"{name}.add", Add(), value, start)

@@ -68,12 +68,12 @@ class Gates(nn.Module):
         return float(-(p * p.clamp_min(1e-30).log()).sum(1).mean())
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """One path drawn from softmax(α)."""
-        return self._architecture(_draw(self.probabilities().double().numpy(), rng))
+        """One path drawn from softmax(α), in canonical form."""
+        return self.space.canonical(self._path(_draw(self.probabilities().double().numpy(), rng)))
 
     def argmax(self) -> Architecture:
-        """The most likely option of every choice."""
-        return self._architecture(self.alpha.detach().argmax(dim=1).numpy())
+        """The most likely option of every choice, in canonical form."""
+        return self.space.canonical(self._path(self.alpha.detach().argmax(dim=1).numpy()))
 
     def sample_pairs(self, rng: np.random.Generator) -> Pairs:
         """Two options a choice without replacement from softmax(α); the active one by the softmax of just the two."""
@@ -92,7 +92,7 @@ class Gates(nn.Module):
         swap = rng.random(len(p)) >= mass_first / np.maximum(mass_first + mass_second, 1e-300)
         active, other = np.where(swap, second, first), np.where(swap, first, second)
         columns = torch.from_numpy(np.stack([active, other], axis=1))
-        return Pairs(columns, self._architecture(active), self._architecture(other))
+        return Pairs(columns, self._path(active), self._path(other))
 
     def expected_cost(self, terms: CostTerms) -> float:
         """Σ p·c over all options, in the unit of the terms."""
@@ -105,7 +105,8 @@ class Gates(nn.Module):
             costs[row, : len(choice.options)] = torch.tensor([terms.by_choice[choice.name][o] for o in choice.options])
         return costs
 
-    def _architecture(self, columns: np.ndarray) -> Architecture:
+    def _path(self, columns: np.ndarray) -> Architecture:
+        """One option a place, not canonical: a gradient of place i must come from what stood at place i."""
         options = (choice.options[int(column)] for choice, column in zip(self.space.choices, columns, strict=True))
         return Architecture(self.space.name, tuple(zip((c.name for c in self.space.choices), options, strict=True)))
 

@@ -101,6 +101,7 @@ class PathSupernet(nn.Module):
 
     def extract(self, arch: Architecture) -> nn.Module:
         """A stand-alone network of one architecture with copied weights and running statistics."""
+        arch = self._space.choices.canonical(arch)
         options = arch.as_dict()
         arrays: dict[str, Tensor] = {}
         for place, candidates in self._chain():

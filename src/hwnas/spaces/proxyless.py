@@ -17,13 +17,15 @@ from functools import cached_property, partial
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace
-from hwnas.core.errors import InputError, UnknownName
+from hwnas.core.errors import UnknownName
 from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv, Zero, make_divisible
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Slot
 from hwnas.spaces.chain import decode_chain
+from hwnas.spaces.fitting import check_fit, versioned
 from hwnas.spaces.known import KnownSpace
+from hwnas.spaces.outline import Outline, bottleneck, fit_stages, pick
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,26 @@ class ProxylessSpace:
         depths = range(1, max(self.stage_layers) + 1)
         operations = [option for option in self.choices.choices[0].options if option != "zero"]
         return {f"{option}, depth {d}": self._uniform(option, d) for option in operations for d in depths}
+
+    def options_of(self, outline: Outline) -> dict[str, Option]:
+        """The options under which this space's layers are those of a network, removed ones last in each stage.
+
+        Raises:
+            InputError: a layer that the space does not offer.
+        """
+        shapes = zip(self.stage_layers, self.stage_strides, strict=True)
+        stages = fit_stages(outline.stages(), ((1, 1), *shapes))[1:]
+        options: dict[str, Option] = {}
+        for stage, (layers, channels) in enumerate(zip(stages, self.stage_channels, strict=True), start=1):
+            for block in range(self.stage_layers[stage - 1]):
+                name = f"stage{stage}.block{block}"
+                options[name] = "zero"
+                if block < len(layers):
+                    layer = bottleneck(layers[block])
+                    pick((self._scaled(channels),), layer.out_channels, layers[block], "width")
+                    kernel = pick(self.kernels, layer.kernel, layers[block], "kernel")
+                    options[name] = f"k{kernel}e{pick(self.expansions, layer.expansion, layers[block], 'expansion')}"
+        return options
 
     def _uniform(self, option: Option, depth: int) -> Architecture:
         options: dict[str, Option] = {}
@@ -183,17 +205,8 @@ def proxyless_space(preset: str, input_shape: Shape, classes: int, width: float 
     if preset not in PRESETS:
         raise UnknownName("space", preset, PRESETS)
     space = PRESETS[preset][0]
-    shrink = space.stem_stride
-    for stride in space.stage_strides:
-        shrink *= stride
-    if min(input_shape[1:]) < 2 * shrink:
-        raise InputError(
-            f"space {preset!r} shrinks images {shrink}-fold, so {input_shape[1]}x{input_shape[2]} pixels are too few: "
-            f"use --resolution {2 * shrink} or more, or a space for smaller images"
-        )
-    if not 0.1 <= width <= 4 or classes < 2:
-        raise InputError(f"a space needs a width from 0.1 to 4 and at least 2 classes, not {width:g} and {classes}")
-    name = space.name if width == 1.0 else f"{space.name.split('@')[0]}-w{width:g}@1"
+    check_fit(preset, (space.stem_stride, *space.stage_strides), input_shape, classes, width)
+    name = versioned(preset, width)
     return replace(space, name=name, input_shape=input_shape, classes=classes, width=width)
 
 
