@@ -6,7 +6,7 @@ to 32 channels, three stages of 2, 3 and 3 layers that each begin with stride 2 
 1,280, ReLU everywhere. Identity is a 1×1 convolution with batch-norm where stride and channels change, nothing elsewhere.
 
 The published count is 3^8 = 6,561. In the second and third layer of a stage it makes no difference which of them is
-removed, so 3,969 networks are distinct (section 5 counts the same), and those are this space's architectures.
+removed, so 3,969 networks are distinct, and those are this space's architectures.
 """
 
 from __future__ import annotations
