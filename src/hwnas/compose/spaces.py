@@ -6,10 +6,14 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.errors import InputError, UnknownName, quoted
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import PathSpace, SearchSpace
-from hwnas.spaces import proxyless, toy
+from hwnas.spaces import macro, mnasnet, ofa, proxyless, toy, tunas, tunas_mobilenet_v3
 from hwnas.spaces.known import KnownSpace
 
-SPACES: dict[str, KnownSpace] = {**proxyless.KNOWN, **toy.KNOWN}
+SPACES: dict[str, KnownSpace] = {
+    name: known
+    for module in (proxyless, macro, tunas, tunas_mobilenet_v3, ofa, mnasnet, toy)
+    for name, known in module.KNOWN.items()
+}
 _OWN_OF_AUTO = "proxyless-small"
 
 
@@ -94,6 +98,6 @@ def _path_space(space: SearchSpace) -> PathSpace:
     if not isinstance(space, PathSpace):
         raise InputError(
             f"space {space.choices.name!r} is no chain of layers with one choice each, which is what can be searched "
-            "and profiled today: use a proxyless space (`hwnas list spaces`)"
+            "and profiled today: use a proxyless space or macro (`hwnas list spaces`)"
         )
     return space

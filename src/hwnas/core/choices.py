@@ -122,7 +122,7 @@ class ChoiceSpace:
     def sample(self, rng: np.random.Generator) -> Architecture:
         """The canonical form of an architecture with every live choice drawn uniformly.
 
-        Where there are equal places, networks with more canonical equals are drawn more often, as in published searches.
+        Among equal places, networks that can be written in several ways are drawn that much more often.
         """
         return self._fill({}, rng)
 
@@ -241,7 +241,9 @@ class ChoiceSpace:
         for places in self.equal_places:
             known = all(name in self._by_name and name not in found for name in places.choices)
             if not known or sorted(set(places.choices), key=order.index) != list(places.choices):
-                raise InputError(f"space {self.name}: equal places {places.choices} are not choices in order, once each")
+                raise InputError(
+                    f"space {self.name}: equal places {places.choices} are not choices in order, once each"
+                )
             members = [self[name] for name in places.choices]
             alike = all(set(choice.options) == {*members[0].options, places.removed} for choice in members)
             if not alike or any(choice.condition or choice.name in conditions for choice in members):

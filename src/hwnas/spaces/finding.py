@@ -1,4 +1,4 @@
-"""Finds a network in a search space: the architecture with the same kernels, expansions and widths, and what differs."""
+"""Finds a network in a search space: the architecture with its kernels, expansions and widths, and what differs."""
 
 from __future__ import annotations
 

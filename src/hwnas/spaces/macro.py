@@ -1,9 +1,9 @@
 """`macro`: NAS-Bench-Macro, 3,969 networks for 32-pixel images of which all are trained.
 
-Source: Su, Huang, Li, You, Wang, Qian, Zhang, Xu 2021, "Prioritized Architecture Sampling with Monto-Carlo Tree Search",
-section 5; the layers as in the released code (github.com/xiusu/NAS-Bench-Macro, train/model.py): stem 3×3 of stride 1
-to 32 channels, three stages of 2, 3 and 3 layers that each begin with stride 2 and twice the channels, head 1×1 to
-1,280, ReLU everywhere. Identity is a 1×1 convolution with batch-norm where stride and channels change, nothing elsewhere.
+Source: Su, Huang, Li, You, Wang, Qian, Zhang, Xu 2021, "Prioritized Architecture Sampling with Monto-Carlo Tree
+Search"; the layers as in the released code (github.com/xiusu/NAS-Bench-Macro, train/model.py): stem 3×3 of stride 1 to
+32 channels, three stages of 2, 3 and 3 layers that each begin with stride 2 and twice the channels, head 1×1 to 1,280,
+ReLU everywhere. Identity is a 1×1 convolution with batch-norm where stride and channels change, nothing elsewhere.
 
 The published count is 3^8 = 6,561. In the second and third layer of a stage it makes no difference which of them is
 removed, so 3,969 networks are distinct, and those are this space's architectures.
@@ -120,7 +120,7 @@ class MacroSpace:
         return pick(OPERATIONS, f"mb{layer.expansion:g}_k{layer.kernel}", at, "operation")
 
     def _stage(self, stage: int) -> int:
-        return make_divisible(_CHANNELS * self.width) * 2**stage
+        return make_divisible(_CHANNELS * self.width) << stage
 
     @property
     def _names(self) -> list[str]:
@@ -152,5 +152,7 @@ def macro_space(input_shape: Shape, classes: int, width: float = 1.0) -> MacroSp
 
 
 KNOWN = {
-    "macro": KnownSpace("NAS-Bench-Macro: 8 layers for 32 pixels, 3,969 networks, all trained", MacroSpace(), macro_space)
+    "macro": KnownSpace(
+        "NAS-Bench-Macro: 8 layers for 32 pixels, 3,969 networks, all trained", MacroSpace(), macro_space
+    )
 }

@@ -243,7 +243,9 @@ def ofa_space(
 
 KNOWN = {
     f"{name}-resolutions" if several else name: KnownSpace(
-        f"{own.text}; 25 resolutions" if several else own.text, ofa_space(name, several), partial(ofa_space, name, several)
+        f"{own.text}; 25 resolutions" if several else own.text,
+        ofa_space(name, several),
+        partial(ofa_space, name, several),
     )
     for name, own in PRESETS.items()
     for several in (False, True)

@@ -101,11 +101,12 @@ def fit_stages(
             known = f"where {len(offered)} are offered; a stage ends where width or resolution changes"
             raise InputError(f"layer {layers[0].name!r} starts stage {index + 1}, {known}")
         most, stride = offered[index]
-        pick((stride,), stride_of(layers[0]), layers[0], "stride")
+        if layers:
+            pick((stride,), stride_of(layers[0]), layers[0], "stride")
         if len(layers) > most:
             raise InputError(f"layer {layers[most].name!r} is number {most + 1} of its stage, where {most} are offered")
     if len(stages) < len(offered):
-        last = stages[-1][-1].name if stages else "the stem"
+        last = next((layers[-1].name for layers in reversed(stages) if layers), "the stem")
         raise InputError(f"no stage follows {last!r}, the last of {len(stages)}, where {len(offered)} are needed")
     return stages
 

@@ -1,7 +1,7 @@
-"""TuNAS's two ProxylessNAS-like spaces, `tunas-proxyless` and `tunas-proxyless-enlarged`, and their published encodings.
+"""TuNAS's ProxylessNAS-like spaces, `tunas-proxyless` and `tunas-proxyless-enlarged`, and their published encodings.
 
-Source: Bender, Liu, Chen, Chu, Cheng, Kindermans, Le 2020, "Can Weight Sharing Outperform Random Architecture Search? An
-Investigation With TuNAS", section 4, and the released code (github.com/google-research/google-research, tunas/
+Source: Bender, Liu, Chen, Chu, Cheng, Kindermans, Le 2020, "Can Weight Sharing Outperform Random Architecture Search?
+An Investigation With TuNAS", and the released code (github.com/google-research/google-research, tunas/
 mobile_search_space_v3.py and rematlib/mobile_model_v3.py). Every inverted bottleneck has its expansion convolution, the
 first layer of a stage never has a residual, the first block is a depthwise-separable convolution without activation
 behind its 1×1, ReLU everywhere, batch-norm epsilon 1e-3.

@@ -1,8 +1,8 @@
 """`tunas-mobilenet-v3`: TuNAS's MobileNetV3-like space, with squeeze-excite and filters searched everywhere.
 
-Source: Bender et al. 2020 (see tunas.py), section 4, and `mobilenet_v3_like_search` of the released code: stem of kernel
-3 or 5 with an optional separable convolution as its residual branch, five stages, base widths that are powers of two,
-each times one of seven multipliers; ReLU in the first two stages, swish6 (here hard_swish) after; behind the pooling a
+Source: Bender et al. 2020 (see tunas.py) and `mobilenet_v3_like_search` of the released code: stem of kernel 3 or 5
+with an optional separable convolution as its residual branch, five stages, base widths that are powers of two, each
+times one of seven multipliers; ReLU in the first two stages, swish6 (here hard_swish) after; behind the pooling a
 hidden layer with bias and without batch-norm.
 Differs: 1,000 classes instead of 1,001. The code sums x + 0 where the stem's residual branch is left out; here that is
 no layer.

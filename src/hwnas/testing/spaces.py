@@ -1,4 +1,4 @@
-"""The laws of a search space, as a test class that pytest runs on any PathSpace.
+"""The laws of a search space, as test classes that pytest runs: of every SearchSpace, and of every PathSpace besides.
 
 In a test file of your own:
 
@@ -6,7 +6,7 @@ In a test file of your own:
     def space():
         return MySpace()
 
-    class TestMySpace(SpaceContract):
+    class TestMySpace(SpaceContract, PathSpaceContract):  # the first alone where the space is no chain of slots
         pass
 """
 
@@ -18,35 +18,30 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from hwnas.core.architecture import Architecture
+from hwnas.core.architecture import Architecture, Option
 from hwnas.core.counted import MacsModel
 from hwnas.core.counting import count
 from hwnas.core.errors import InputError
 from hwnas.core.network import NetworkSpec, Node, located_layers
 from hwnas.core.primitives import Shape
-from hwnas.core.protocols import PathSpace, Slot
+from hwnas.core.protocols import PathSpace, SearchSpace, Slot
 from hwnas.core.seeds import rng_for
 
 ARCHITECTURES = 8  # drawn for each law
+COUNTED = 20  # drawn for the counts
+ENUMERATED = 10_000  # spaces of at most this size are walked through
 SCORES_TOLERANCE = 1e-5  # of the largest score
 
 
 class SpaceContract:
-    """Every test takes a fixture `space`: a PathSpace whose module can be imported in another process."""
+    """Every test takes a fixture `space`: a SearchSpace whose module can be imported in another process."""
 
-    def test_choices_and_slots_are_the_same(self, space: PathSpace) -> None:
-        """Every slot offers exactly the options of its choice, and every choice decides a slot."""
-        slots = [place for place in space.chain() if isinstance(place, Slot)]
-        assert {slot.choice for slot in slots} == {choice.name for choice in space.choices.choices}
-        for slot in slots:
-            assert tuple(slot.options) == space.choices[slot.choice].options, slot.position
-
-    def test_canonical_is_idempotent(self, space: PathSpace) -> None:
+    def test_canonical_is_idempotent(self, space: SearchSpace) -> None:
         """What a space proposes is canonical already."""
         for arch in drawn(space):
             assert space.choices.canonical(arch) == arch
 
-    def test_samples_mutants_and_children_stay_inside(self, space: PathSpace) -> None:
+    def test_samples_mutants_and_children_stay_inside(self, space: SearchSpace) -> None:
         """Sampling, mutation and crossing propose architectures of the space; a mutant is another one."""
         rng = rng_for(0, "contract", "moves")
         parents = drawn(space)
@@ -56,9 +51,10 @@ class SpaceContract:
             for arch in (first, mutant, child):
                 assert space.choices.canonical(arch) == arch
                 assert all(option in space.choices[choice].options for choice, option in arch.choices)
-            assert all(option in (first[choice], second[choice]) for choice, option in child.choices)
+            for choice, option in child.choices:
+                assert option in _inherited(space, choice, first, second), choice
 
-    def test_json_round_trip(self, space: PathSpace) -> None:
+    def test_json_round_trip(self, space: SearchSpace) -> None:
         """Architectures and their networks survive JSON, ids included."""
         for arch in drawn(space):
             again = Architecture.from_json(json.loads(json.dumps(arch.to_json())))
@@ -66,12 +62,12 @@ class SpaceContract:
             network = space.decode(arch)
             assert NetworkSpec.from_json(json.loads(json.dumps(network.to_json()))) == network
 
-    def test_same_seed_in_another_process(self, space: PathSpace) -> None:
+    def test_same_seed_in_another_process(self, space: SearchSpace) -> None:
         """Equal seeds propose equal architectures, in equal order, whatever the process."""
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
             assert other.submit(_ids, space).result() == _ids(space)
 
-    def test_another_spaces_architecture_is_refused(self, space: PathSpace) -> None:
+    def test_another_spaces_architecture_is_refused(self, space: SearchSpace) -> None:
         """An architecture that names another space or version is no input."""
         (arch, *_) = drawn(space)
         try:
@@ -79,6 +75,41 @@ class SpaceContract:
         except InputError:
             return
         raise AssertionError(f"{space.choices.name} decodes an architecture of another space")
+
+    def test_encoding_is_one_hot_and_tells_architectures_apart(self, space: SearchSpace) -> None:
+        """One bit for every live choice, one column for every option, and equal rows only for equal architectures."""
+        columns = sum(len(choice.options) for choice in space.choices.choices)
+        rows: dict[bytes, Architecture] = {}
+        for arch in drawn(space, COUNTED):
+            row = space.choices.encode(arch)
+            assert row.shape == (columns,) and row.dtype == np.float32
+            assert sorted(set(row.tolist())) == [0.0, 1.0] and row.sum() == len(arch.choices)
+            assert rows.setdefault(row.tobytes(), arch) == arch
+
+    def test_size_is_the_number_of_architectures(self, space: SearchSpace) -> None:
+        """The size is at most the product of the option counts; a small space is walked through, each id once."""
+        size = space.choices.size()
+        assert 1 <= size <= space.choices.size_with_inactive()
+        if size <= ENUMERATED:
+            every = list(space.choices.enumerate())
+            assert len(every) == size == len({arch.id for arch in every})
+            assert set(drawn(space, COUNTED)) <= set(every)
+
+    def test_built_networks_have_the_parameters_and_macs_that_are_counted(self, space: SearchSpace) -> None:
+        """Parameters, and half the operations that torch counts while the network runs."""
+        for arch in drawn(space, COUNTED):
+            check_counts(space, arch)
+
+
+class PathSpaceContract:
+    """Every test takes a fixture `space`: a PathSpace. Run it beside SpaceContract."""
+
+    def test_choices_and_slots_are_the_same(self, space: PathSpace) -> None:
+        """Every slot offers exactly the options of its choice, and every choice decides a slot."""
+        slots = [place for place in space.chain() if isinstance(place, Slot)]
+        assert {slot.choice for slot in slots} == {choice.name for choice in space.choices.choices}
+        for slot in slots:
+            assert tuple(slot.options) == space.choices[slot.choice].options, slot.position
 
     def test_options_of_a_slot_fit_its_place(self, space: PathSpace) -> None:
         """Every option of every slot reads what the place before it writes, and all write the same shape."""
@@ -135,19 +166,6 @@ class SpaceContract:
                 ]
                 assert sum(value.numel() for value in built.parameters()) == count(space.decode(arch)).params
 
-    def test_macs_are_what_torch_counts(self, space: PathSpace) -> None:
-        """Analytic MACs are half the operations that torch counts while it runs."""
-        import torch
-        from torch.utils.flop_counter import FlopCounterMode
-
-        from hwnas.nn.build import build
-
-        for arch in drawn(space)[:4]:
-            network = space.decode(arch)
-            with torch.device("meta"), FlopCounterMode(display=False) as counter:
-                build(network)(torch.empty(1, *network.input_shape))
-            assert 2 * count(network).macs == counter.get_total_flops(), arch.id
-
     def test_terms_add_up(self, space: PathSpace) -> None:
         """Constant + Σ terms[a] == cost(decode(a)), exactly where the cost is counted."""
         model = MacsModel()
@@ -157,15 +175,40 @@ class SpaceContract:
             assert terms.least() <= terms.total(arch) <= terms.greatest()
 
 
-def drawn(space: PathSpace) -> list[Architecture]:
+def check_counts(space: SearchSpace, arch: Architecture) -> None:
+    """The network, built on the meta device, has the parameters and runs the multiply-accumulates that are counted."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from hwnas.nn.build import build
+
+    network = space.decode(arch)
+    counts = count(network)
+    with torch.device("meta"):
+        built, image = build(network).eval(), torch.empty(1, *network.input_shape)
+    # In training, torch takes batch-norm apart while it counts, which takes most of the time.
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        built(image)
+    assert sum(value.numel() for value in built.parameters()) == counts.params, arch.id
+    assert counter.get_total_flops() == 2 * counts.macs, arch.id
+
+
+def drawn(space: SearchSpace, count: int = ARCHITECTURES) -> list[Architecture]:
     """A few architectures of every size, always the same ones."""
     rng: np.random.Generator = rng_for(0, "contract", space.choices.name)
     samplers = (space.choices.sample, space.choices.sample_spread)
-    return [samplers[index % 2](rng) for index in range(ARCHITECTURES)]
+    return [samplers[index % 2](rng) for index in range(count)]
 
 
-def _ids(space: PathSpace) -> list[str]:
+def _ids(space: SearchSpace) -> list[str]:
     return [arch.id for arch in drawn(space)]
+
+
+def _inherited(space: SearchSpace, choice: str, *parents: Architecture) -> set[Option]:
+    """What a child may have: what a parent has there, in an equal place, or anything where no parent has anything."""
+    places = next((p.choices for p in space.choices.equal_places if choice in p.choices), (choice,))
+    found = {parent[name] for parent in parents for name in places if name in parent.as_dict()}
+    return found or set(space.choices[choice].options)
 
 
 def _output_shape(shape: Shape, network: NetworkSpec) -> Shape:
