@@ -16,6 +16,8 @@ from hwnas.core.objective import LATENCY_LOSSES
 from hwnas.hardware.engines import ENGINES
 from hwnas.spaces.proxyless import PRESETS
 
+CHAINS = (*PRESETS, "macro", "toy", "auto")
+
 
 def fit_config(**values: Any) -> FitConfig:
     return checked_settings(FitConfig, {"budget": "40%", **values})
@@ -37,7 +39,7 @@ def test_auto_takes_a_space_that_fits_the_images(side: int, expected: str) -> No
 
 
 def test_every_space_opens_without_images() -> None:
-    for name in (*compose.SPACES, "auto"):
+    for name in CHAINS:
         space = compose.own_space(name, None, None, None, 1.0)
         assert count(space.decode(next(iter(space.uniform_architectures().values())))).params > 0
     assert compose.own_space("proxyless-cifar", 28, 1, 7, 0.5).input_shape == (1, 28, 28)
@@ -45,11 +47,20 @@ def test_every_space_opens_without_images() -> None:
         compose.own_space("proxyles-smal", None, None, None, 1.0)
 
 
+def test_only_chains_can_be_searched_and_profiled_by_paths() -> None:
+    others = set(compose.SPACES) - set(CHAINS)
+    assert {"tunas-proxyless", "ofa-mobilenet-v3", "mnasnet"} <= others
+    for name in others:
+        with pytest.raises(InputError, match=f"space '{name}@1' is no chain.*use a proxyless space or macro"):
+            compose.own_space(name, None, None, None, 1.0)
+
+
 def test_every_name_has_its_sentence() -> None:
     known = compose.known_names()
     assert known["targets"].keys() == ENGINES.keys()
     assert known["losses"].keys() == LATENCY_LOSSES.keys()
-    assert known["spaces"].keys() == {*PRESETS, "toy"}
+    assert known["spaces"].keys() == compose.SPACES.keys()
+    assert {*CHAINS, "mnasnet"} - {"auto"} <= known["spaces"].keys()
     assert {"mnist5k", "digits", "cifar10", "toy"} <= known["data"].keys()
     assert all(text for names in known.values() for text in names.values())
 

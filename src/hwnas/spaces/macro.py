@@ -103,7 +103,7 @@ class MacroSpace:
         Raises:
             InputError: a layer that the space does not offer.
         """
-        stages = fit_stages(outline.stages(), tuple((layers, 2) for layers in _STAGE_LAYERS))
+        stages = fit_stages(outline.stages(), ((layers, 2) for layers in _STAGE_LAYERS))
         options = dict.fromkeys(self._names, OPERATIONS[0])
         for stage, layers in enumerate(stages, start=1):
             for block, at in enumerate(layers):

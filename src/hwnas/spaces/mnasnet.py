@@ -93,16 +93,20 @@ class MnasnetSpace:
             stages.insert(0, [])  # the first block is the only one of stride 1 among the first four
         if len(stages) == len(_MOBILENET_V2) - 1:
             stages.append([])
-        stages = fit_stages(stages, tuple((layers + 1, stride) for _, _, layers, stride in _blocks()))
+        fitted = fit_stages(stages, ((layers + 1, stride) for _, _, layers, stride in _blocks()))
         options: dict[str, Option] = {}
-        for (name, channels, layers, _), found in zip(_blocks(), stages, strict=True):
+        for found, (name, channels, layers, _) in zip(fitted, _blocks(), strict=True):
             options[f"{name}.layers"] = len(found)
-            if found:
-                pick(_layer_counts(layers), len(found), found[0], "as the first of its block, a number of layers of")
             for index, at in enumerate(found):
                 for what, option in self._options(at, channels, index > 0).items():
                     known = options.setdefault(f"{name}.{what}", option)
-                    pick((known,), str(option) if isinstance(known, str) else option, at, f"{what} (in its block)")
+                    if known != option:
+                        raise InputError(
+                            f"layer {at.name!r} has {what} {option} after a layer with {known}, where all layers of a "
+                            "block are alike"
+                        )
+            if found:
+                pick(_layer_counts(layers), len(found), found[-1], "as the last of its block, a number of layers of")
         return options
 
     def _options(self, at: LocatedLayer, channels: int, later: bool) -> dict[str, Option]:

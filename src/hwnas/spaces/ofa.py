@@ -167,16 +167,17 @@ class OfaSpace:
         if self.resolutions:
             options["resolution"] = pick(self.resolutions, outline.input_shape[1], outline.stem, "images with side")
         offered = ((1, 1), *((max(unit.depths), unit.stride) for unit in self.backbone.units))
-        stages = fit_stages(outline.stages(), offered)[1:]
-        for (stage, unit), layers in zip(self._units(), stages, strict=True):
-            depth = pick(unit.depths, len(layers), layers[0], "as the first of its unit, a depth of")
-            if len(unit.depths) > 1:
-                options[f"{stage}.depth"] = depth
+        stages = fit_stages(outline.stages(), offered)
+        next(stages)  # the first block is not searched
+        for layers, (stage, unit) in zip(stages, self._units(), strict=True):
             for block, at in enumerate(layers):
                 layer = bottleneck(at)
                 pick((self._scaled(unit.channels),), layer.out_channels, at, "width")
                 options[f"{stage}.block{block}.kernel"] = pick(KERNELS, layer.kernel, at, "kernel")
                 options[f"{stage}.block{block}.expansion"] = pick(EXPANSIONS, layer.expansion, at, "expansion")
+            depth = pick(unit.depths, len(layers), layers[-1], "unit depth")
+            if len(unit.depths) > 1:
+                options[f"{stage}.depth"] = depth
         return options
 
     def _block(self, unit: Unit, before: int, kernel: int, expansion: int, stride: int) -> MBConv:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -75,8 +75,8 @@ def outlined(network: NetworkSpec) -> Outline:
         InputError: it is no chain that begins with a convolution and ends in a classifier.
     """
     layers = located_layers(network)
-    begins, ends = isinstance(layers[0].layer, ConvBnAct), isinstance(layers[-1].layer, Classifier)
-    if any(node.inputs for node in network.nodes) or not begins or not ends:
+    whole = layers and isinstance(layers[0].layer, ConvBnAct) and isinstance(layers[-1].layer, Classifier)
+    if not whole or any(node.inputs for node in network.nodes):
         raise InputError("the network is no chain of layers from a convolution to a classifier")
     last = len(layers) - 1
     while last > 1 and _is_pointwise(layers[last - 1]):
@@ -85,9 +85,9 @@ def outlined(network: NetworkSpec) -> Outline:
 
 
 def fit_stages(
-    stages: list[list[LocatedLayer]], offered: Sequence[tuple[int, int]]
-) -> list[list[LocatedLayer]]:  # fmt: skip
-    """The stages, which are as many as offered, each with the stride and at most the layers offered.
+    stages: list[list[LocatedLayer]], offered: Iterable[tuple[int, int]]
+) -> Iterator[list[LocatedLayer]]:  # fmt: skip
+    """The stages one by one, each with the stride and at most the layers offered, and in the end as many as offered.
 
     Args:
         stages: of a network.
@@ -96,19 +96,20 @@ def fit_stages(
     Raises:
         InputError: names the first layer that does not fit.
     """
+    shapes = tuple(offered)
     for index, layers in enumerate(stages):
-        if index >= len(offered):
-            known = f"where {len(offered)} are offered; a stage ends where width or resolution changes"
+        if index >= len(shapes):
+            known = f"where {len(shapes)} are offered; a stage ends where width or resolution changes"
             raise InputError(f"layer {layers[0].name!r} starts stage {index + 1}, {known}")
-        most, stride = offered[index]
+        most, stride = shapes[index]
         if layers:
             pick((stride,), stride_of(layers[0]), layers[0], "stride")
         if len(layers) > most:
             raise InputError(f"layer {layers[most].name!r} is number {most + 1} of its stage, where {most} are offered")
-    if len(stages) < len(offered):
+        yield layers
+    if len(stages) < len(shapes):
         last = next((layers[-1].name for layers in reversed(stages) if layers), "the stem")
-        raise InputError(f"no stage follows {last!r}, the last of {len(stages)}, where {len(offered)} are needed")
-    return stages
+        raise InputError(f"no stage follows {last!r}, the last of {len(stages)}, where {len(shapes)} are needed")
 
 
 def bottleneck(at: LocatedLayer) -> MBConv:
@@ -143,7 +144,8 @@ def pick(offered: Sequence[Option], wanted: float | str, at: LocatedLayer, what:
         if option == wanted:
             return option
     has = wanted if isinstance(wanted, str) else f"{wanted:g}"
-    raise InputError(f"layer {at.name!r} has {what} {has}, where {', '.join(map(str, offered))} is offered")
+    known = f"{', '.join(map(str, offered))} {'is' if len(offered) == 1 else 'are'} offered"
+    raise InputError(f"layer {at.name!r} has {what} {has}, where {known}")
 
 
 def stride_of(at: LocatedLayer) -> int:

@@ -103,8 +103,9 @@ class ProxylessSpace:
             InputError: a layer that the space does not offer.
         """
         shapes = zip(self.stage_layers, self.stage_strides, strict=True)
-        stages = fit_stages(outline.stages(), ((1, 1), *shapes))[1:]
+        stages = fit_stages(outline.stages(), ((1, 1), *shapes))
         options: dict[str, Option] = {}
+        next(stages)  # the first block is not searched
         for stage, (layers, channels) in enumerate(zip(stages, self.stage_channels, strict=True), start=1):
             for block in range(self.stage_layers[stage - 1]):
                 name = f"stage{stage}.block{block}"

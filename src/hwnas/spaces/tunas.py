@@ -201,13 +201,14 @@ class TunasProxylessSpace:
             InputError: a layer that the space does not offer.
         """
         shapes = zip(_STAGE_LAYERS, _STAGE_STRIDES, strict=True)
-        (first,), *stages = fit_stages(outline.stages(plain_starts=True), ((1, 1), *shapes))
+        stages = fit_stages(outline.stages(plain_starts=True), ((1, 1), *shapes))
         options: dict[str, Option] = {}
         if len(self.filters[0]) > 1:
             options["stem.filters"] = pick(self.filters[0], outline.stem.output_shape[0], outline.stem, "width")
+        first = next(stages)[0]
         options["first.filters"] = pick(self.filters[1], first.output_shape[0], first, "width")
         options["first.kernel"] = first_kernel(first)
-        for stage, layers in zip(self._stages, stages, strict=True):
+        for layers, stage in zip(stages, self._stages, strict=True):
             options.update(stage.options_of(layers))
         if len(self.filters[-1]) > 1:
             options["head.filters"] = pick(self.filters[-1], outline.head.output_shape[0], outline.head, "width")

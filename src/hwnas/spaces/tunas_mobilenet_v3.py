@@ -104,8 +104,8 @@ class TunasMobileNetV3Space:
         }
         stages = outline.stages(plain_starts=True)
         options.update(self._first_options(stages))
-        stages = fit_stages(stages, tuple((_LAYERS, stride) for stride in _STRIDES))
-        for stage, layers in zip(self._stages, stages, strict=True):
+        fitted = fit_stages(stages, ((_LAYERS, stride) for stride in _STRIDES))
+        for layers, stage in zip(fitted, self._stages, strict=True):
             options.update(stage.options_of(layers))
         head, hidden = outline.head, classifier.layer.hidden_channels
         options["head.filters"] = pick(self.filters[-2], head.output_shape[0], head, "width")

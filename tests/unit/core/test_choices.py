@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.choices import Choice, ChoiceSpace, Condition
+from hwnas.core.choices import Choice, ChoiceSpace, Condition, EqualPlaces
 from hwnas.core.counting import count
 from hwnas.core.errors import InputError
 from hwnas.spaces.proxyless import proxyless_space
@@ -38,12 +38,20 @@ def spaces(draw: st.DrawFn) -> ChoiceSpace:
             values = draw(st.lists(st.sampled_from(earlier.options), min_size=1, unique=True))
             condition = Condition(earlier.name, tuple(values))
         choices.append(Choice(f"c{index}", options, condition))
-    return ChoiceSpace("drawn@1", tuple(choices))
+    equal = []
+    for group in range(draw(st.integers(0, 2))):  # in between and at the end
+        options = tuple(range(draw(st.integers(1, 3))))
+        names = tuple(f"g{group}.{place}" for place in range(draw(st.integers(1, 3))))
+        at = draw(st.integers(0, len(choices))) if group else len(choices)
+        choices[at:at] = [Choice(name, options) for name in names]
+        equal.append(EqualPlaces(names, draw(st.sampled_from(options))))
+    return ChoiceSpace("drawn@1", tuple(choices), tuple(equal))
 
 
 def test_size_by_hand() -> None:
     # a=0 leaves b and c dead: 1; a=1 and a=2: b=x 1, b=y 3; times d.
     assert SPACE.size() == (1 + 4 + 4) * 2
+    assert SPACE.size_with_inactive() == 3 * 2 * 3 * 2
     assert len(set(SPACE.enumerate())) == 18
 
 
@@ -51,6 +59,15 @@ def test_size_by_hand() -> None:
 def test_size_is_the_number_enumerated(space: ChoiceSpace) -> None:
     every = list(space.enumerate())
     assert len(set(every)) == len(every) == space.size()
+
+
+@given(spaces())
+def test_equal_places_have_every_canonical_form_and_no_other(space: ChoiceSpace) -> None:
+    every = set(space.enumerate())
+    assert all(space.canonical(arch) == arch for arch in every)
+    plain = ChoiceSpace(space.name, space.choices)
+    assert {space.canonical(arch) for arch in plain.enumerate()} == every
+    assert space.size() <= plain.size() <= plain.size_with_inactive() == space.size_with_inactive()
 
 
 @given(spaces(), st.integers(0, 2**32))
@@ -63,8 +80,39 @@ def test_samples_mutants_and_children_stay_inside(space: ChoiceSpace, seed: int)
     for arch in (a, b, mutant, child):
         assert space.canonical(arch) == arch
     for choice, option in child.choices:
-        known = [parent[choice] for parent in (a, b) if choice in parent.as_dict()]
+        places = next((p.choices for p in space.equal_places if choice in p.choices), (choice,))
+        known = [parent[name] for parent in (a, b) for name in places if name in parent.as_dict()]
         assert option in known or not known
+
+
+PLACES = ChoiceSpace(
+    "places@1",
+    (*(Choice(name, ("none", "x", "y")) for name in "abc"), Choice("d", (1, 2))),
+    (EqualPlaces(("a", "b", "c"), "none"),),
+)
+
+
+def test_removed_places_are_last_and_the_others_keep_their_order() -> None:
+    arch = PLACES.architecture({"a": "none", "b": "y", "c": "x", "d": 2})
+    assert arch.choices == (("a", "y"), ("b", "x"), ("c", "none"), ("d", 2))
+    assert arch == PLACES.canonical(arch) == PLACES.architecture({"a": "y", "b": "none", "c": "x", "d": 2})
+    assert arch != PLACES.architecture({"a": "x", "b": "y", "c": "none", "d": 2})
+    # None, one, two or three kept, each x or y.
+    assert PLACES.size() == (1 + 2 + 4 + 8) * 2 == len(set(PLACES.enumerate()))
+    assert PLACES.size_with_inactive() == 27 * 2
+
+
+def test_an_architecture_written_in_another_order_is_brought_to_canonical_form() -> None:
+    written = Architecture("places@1", (("a", "none"), ("b", "none"), ("c", "x"), ("d", 1)))
+    assert PLACES.canonical(written).choices == (("a", "x"), ("b", "none"), ("c", "none"), ("d", 1))
+    assert PLACES.encode(written).tolist() == [0, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0]
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_a_mutant_differs_where_two_changes_could_undo_each_other(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    arch = PLACES.sample(rng)
+    assert PLACES.mutate(arch, rng, rate) != arch
 
 
 @given(st.integers(0, 2**32))
@@ -126,6 +174,33 @@ def test_another_space_or_version_is_refused() -> None:
 def test_spaces_that_make_no_sense(choices: tuple[Choice, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ChoiceSpace("bad@1", choices)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ((("a", "b"), 0), "same options"),
+        ((("a", "c"), 0), "no conditions"),
+        ((("a", "d"), 7), "same options, 7 among"),
+        ((("d", "a"), 0), "in order"),
+        ((("a", "a"), 0), "in order"),
+        ((("a", "z"), 0), "in order"),
+        ((("e", "f"), 0), "no conditions"),
+    ],
+)
+def test_equal_places_that_make_no_sense(places: tuple[tuple[str, ...], int], message: str) -> None:
+    choices = (
+        Choice("a", (0, 1)), Choice("b", (0, 2)), Choice("c", (0, 1), Condition("a", (1,))), Choice("d", (0, 1)),
+        Choice("e", (0, 1)), Choice("f", (0, 1)), Choice("g", (0, 1), Condition("f", (1,))),
+    )  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        ChoiceSpace("bad@1", choices, (EqualPlaces(*places),))
+
+
+def test_a_place_belongs_to_one_group() -> None:
+    choices = tuple(Choice(name, (0, 1)) for name in "abc")
+    with pytest.raises(InputError, match="once each"):
+        ChoiceSpace("bad@1", choices, (EqualPlaces(("a", "b"), 0), EqualPlaces(("b", "c"), 0)))
 
 
 def test_same_seed_in_another_process_gives_the_same_samples() -> None:
