@@ -100,7 +100,7 @@ class PathSupernet(nn.Module):
         return zip(self._places, cast(Iterable[nn.ModuleDict], self.places), strict=True)
 
     def extract(self, arch: Architecture) -> nn.Module:
-        """A stand-alone network of one architecture with copied weights and running statistics."""
+        """A stand-alone network of an architecture's canonical form, with copied weights and running statistics."""
         arch = self._space.choices.canonical(arch)
         options = arch.as_dict()
         arrays: dict[str, Tensor] = {}

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from torch.nn import functional
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.choices import Choice, ChoiceSpace
+from hwnas.core.choices import Choice, ChoiceSpace, EqualPlaces
 from hwnas.core.cost import CostTerms
 from hwnas.core.seeds import rng_for
 from hwnas.nn.gates import Gates, Pairs, expected_cost_of_pairs, gate_to_alpha, pair_probabilities, rescale
@@ -283,3 +283,16 @@ def test_gates_begin_undecided() -> None:
     gates = Gates(UNEVEN, rng_for(0, "start"))
     assert gates.entropy() == pytest.approx((np.log(2) + np.log(4)) / 2, abs=1e-4)
     assert 0 < gates.alpha[1].abs().max() < 0.01
+
+
+def test_paths_of_equal_places_are_proposed_in_canonical_form() -> None:
+    choices = tuple(Choice(name, ("none", "x", "y")) for name in "ab")
+    space = ChoiceSpace("places@1", choices, (EqualPlaces(("a", "b"), "none"),))
+    gates = gates_at(space, [0.8, 0.1, 0.1], [0.1, 0.2, 0.7])
+    assert gates.argmax().choices == (("a", "y"), ("b", "none"))
+    rng = np.random.default_rng(0)
+    drawn = [gates.sample(rng) for _ in range(200)]
+    assert all(space.canonical(arch) == arch for arch in drawn)
+    # Pairs are what stands at each place: a gradient of one place is none of another.
+    active = [gates.sample_pairs(rng).active.choices for _ in range(200)]
+    assert (("a", "none"), ("b", "y")) in active and (("a", "none"), ("b", "x")) in active

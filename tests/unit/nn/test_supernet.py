@@ -13,6 +13,7 @@ from torch.nn import functional
 from hwnas.core.architecture import Architecture
 from hwnas.nn.gates import Gates
 from hwnas.nn.supernet import PathSupernet, frozen
+from hwnas.spaces.macro import macro_space
 from hwnas.spaces.proxyless import proxyless_space
 from hwnas.training.device import TrainingDevice
 from hwnas.training.fit import weight_step
@@ -173,3 +174,18 @@ def test_two_paths_leave_no_gradient_on_weights() -> None:
         functional.cross_entropy(scores, labels).backward()
     assert switch.grad is not None and (switch.grad != 0).any(dim=1).all()
     assert all(parameter.grad is None for parameter in supernet.parameters())
+
+
+def test_a_path_of_equal_places_is_extracted_in_canonical_form() -> None:
+    space = macro_space((1, 16, 16), 4, 0.25)
+    supernet = PathSupernet(space, seed=0).eval()
+    options = space.of_digits("11120120").as_dict() | {"stage2.block1": "identity", "stage2.block2": "mb6_k5"}
+    path = Architecture(space.name, tuple(options.items()))
+    canonical = space.choices.canonical(path)
+    assert canonical != path
+    images, _ = images_and_labels()
+    with torch.no_grad():
+        expected, raw = supernet(images, canonical), supernet(images, path)
+        alone = supernet.extract(path).eval()(images)
+    assert (alone - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert (raw - expected).abs().max() > 0.01 * expected.abs().max()  # another place has other weights
