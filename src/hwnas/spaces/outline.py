@@ -22,12 +22,16 @@ class Outline:
         stem: its first layer.
         body: the layers between stem and tail.
         tail: the 1×1 convolutions behind the last block, if any, and the classifier.
+        stem_layer: what the stem is.
+        classifier: what the network ends in.
     """
 
     input_shape: tuple[int, ...]
     stem: LocatedLayer
     body: tuple[LocatedLayer, ...]
     tail: tuple[LocatedLayer, ...]
+    stem_layer: ConvBnAct
+    classifier: Classifier
 
     def stages(self, plain_starts: bool = False) -> list[list[LocatedLayer]]:
         """The body cut before every layer that changes width or resolution.
@@ -75,13 +79,14 @@ def outlined(network: NetworkSpec) -> Outline:
         InputError: it is no chain that begins with a convolution and ends in a classifier.
     """
     layers = located_layers(network)
-    whole = layers and isinstance(layers[0].layer, ConvBnAct) and isinstance(layers[-1].layer, Classifier)
-    if not whole or any(node.inputs for node in network.nodes):
+    first, final = (layers[0].layer, layers[-1].layer) if layers else (None, None)
+    branches = any(node.inputs for node in network.nodes)
+    if branches or not isinstance(first, ConvBnAct) or not isinstance(final, Classifier):
         raise InputError("the network is no chain of layers from a convolution to a classifier")
     last = len(layers) - 1
     while last > 1 and _is_pointwise(layers[last - 1]):
         last -= 1
-    return Outline(network.input_shape, layers[0], layers[1:last], layers[last:])
+    return Outline(network.input_shape, layers[0], layers[1:last], layers[last:], first, final)
 
 
 def fit_stages(

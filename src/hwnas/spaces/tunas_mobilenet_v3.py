@@ -95,21 +95,19 @@ class TunasMobileNetV3Space:
         Raises:
             InputError: a layer that the space does not offer.
         """
-        stem, classifier = outline.stem, outline.tail[-1]
-        if not isinstance(stem.layer, ConvBnAct) or not isinstance(classifier.layer, Classifier):
-            raise InputError("the network does not begin with a convolution and end in a classifier")
+        stem = outline.stem_layer
         options: dict[str, Option] = {
-            "stem.kernel": pick(_STEM_KERNELS, stem.layer.kernel, stem, "kernel"),
-            "stem.filters": pick(self.filters[0], stem.layer.out_channels, stem, "width"),
+            "stem.kernel": pick(_STEM_KERNELS, stem.kernel, outline.stem, "kernel"),
+            "stem.filters": pick(self.filters[0], stem.out_channels, outline.stem, "width"),
         }
         stages = outline.stages(plain_starts=True)
         options.update(self._first_options(stages))
         fitted = fit_stages(stages, ((_LAYERS, stride) for stride in _STRIDES))
         for layers, stage in zip(fitted, self._stages, strict=True):
             options.update(stage.options_of(layers))
-        head, hidden = outline.head, classifier.layer.hidden_channels
+        head, hidden = outline.head, outline.classifier.hidden_channels
         options["head.filters"] = pick(self.filters[-2], head.output_shape[0], head, "width")
-        options["hidden.filters"] = pick(self.filters[-1], hidden, classifier, "a hidden layer of width")
+        options["hidden.filters"] = pick(self.filters[-1], hidden, outline.tail[-1], "a hidden layer of width")
         return known_options(self.choices, options)
 
     def _first_options(self, stages: list[list[LocatedLayer]]) -> dict[str, Option]:

@@ -170,6 +170,16 @@ def test_networks_of_another_form(published: Published) -> None:
         find(space, NetworkSpec(mobile.input_shape, (*mobile.nodes[:4], *more, *mobile.nodes[4:])))
 
 
+def test_mnasnets_published_networks_are_not_in_its_space_as_written() -> None:
+    with pytest.raises(InputError, match="'b5.0' has width 192, where 120, 160, 200 are offered"):
+        find(own("mnasnet"), mnasnet_b1())
+    wider = mnasnet_b1()
+    for block in ("b4.0", "b4.1"):
+        wider = changed(wider, block, out_channels=112)  # as in MnasNet-A1
+    with pytest.raises(InputError, match="'b4.0' has width 112, where 72, 96, 120 are offered"):
+        find(own("mnasnet"), wider)
+
+
 def test_layers_of_a_block_that_are_not_alike_are_not_mnasnets() -> None:
     network = changed(by_name("mobilenet-v2").network(), "stage4.block2", kernel=5)
     with pytest.raises(InputError, match="'stage4.block2' has kernel 5 after a layer with 3"):
