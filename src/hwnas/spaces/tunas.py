@@ -106,9 +106,8 @@ class Stage:
 
     def options_of(self, layers: Sequence[LocatedLayer]) -> Iterator[tuple[str, Option]]:
         """The options of a network's layers, the optional ones that it lacks left out last."""
-        for at in layers:
-            filters = pick(self.filters, bottleneck(at).out_channels, at, "width")
-            yield f"{self.name}.filters", filters
+        widths = [pick(self.filters, bottleneck(at).out_channels, at, "width") for at in layers]
+        yield f"{self.name}.filters", widths[0]
         for block in range(self.layers):
             name = f"{self.name}.block{block}"
             if block:
