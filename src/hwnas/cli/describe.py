@@ -54,16 +54,21 @@ def describe(
 
 
 def _show_layers(found: Described) -> None:
-    from hwnas.cli.terminal import show_table
+    from hwnas.cli.terminal import show_table, show_text
     from hwnas.report import wording
 
-    rows = []
-    for row in found.blocks:
-        counted = (wording.short_count(row["params"]), wording.short_count(row["macs"]))
-        priced = (wording.milliseconds(row["latency_ms"]), wording.percent(row["share"], 0))
-        rows.append((row["name"], row["text"], *counted, *(priced if found.latency_ms is not None else ())))
-    columns = ("layer", "what", "params", "MACs", "latency", "share")
-    show_table(columns if found.latency_ms is not None else columns[:4], rows)
+    columns = ["layer", "what", "params", "MACs"]
+    rows = [
+        [row["name"], row["text"], wording.short_count(row["params"]), wording.short_count(row["macs"])]
+        for row in found.blocks
+    ]
+    if all(row["share"] is not None for row in found.blocks):
+        columns += ["latency", "share"]
+        for shown, row in zip(rows, found.blocks, strict=True):
+            shown += [wording.milliseconds(row["latency_ms"]), wording.percent(row["share"], 0)]
+    show_table(columns, rows)
+    if found.latency_ms is not None and len(columns) == 4:
+        show_text(f"what {found.target} adds for one layer means something in sums only, so it is not shown")
 
 
 def _show_sums(found: Described) -> None:
@@ -87,7 +92,6 @@ def _show_sums(found: Described) -> None:
         show_text(f"layers: {facts.origin}{'; ' + facts.note if facts.note else ''}")
     if found.found_in is not None:
         place = found.found_in
-        show_text(f"\nin {place.architecture.space}: {place.encoding or place.architecture.id}")
-        for choice, option in place.architecture.choices:
-            show_text(f"  {choice}: {option}")
+        choices = ", ".join(f"{choice} {option}" for choice, option in place.architecture.choices)
+        show_text(f"\nin {place.architecture.space}: {place.encoding or choices}")
         show_text("differs: " + ("; ".join(place.differences) or "in nothing"))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hwnas.compose.fits import open_job, plan_fits, resolved
     from hwnas.compose.names import known_names
     from hwnas.compose.networks import Fitting, FoundNetwork, open_model, open_network
-    from hwnas.compose.spaces import SPACES, open_space, own_space, space_of
+    from hwnas.compose.spaces import SPACES, find_in_space, open_space, own_space, space_of
     from hwnas.compose.training import open_recipe, open_training, resolved_training
 
 _HOMES = {
@@ -17,7 +17,7 @@ _HOMES = {
     "fits": ("open_job", "plan_fits", "resolved"),
     "names": ("known_names",),
     "networks": ("Fitting", "FoundNetwork", "open_model", "open_network"),
-    "spaces": ("SPACES", "open_space", "own_space", "space_of"),
+    "spaces": ("SPACES", "find_in_space", "open_space", "own_space", "space_of"),
     "training": ("open_recipe", "open_training", "resolved_training"),
 }
 if not TYPE_CHECKING:  # mypy reads the imports above
@@ -25,7 +25,7 @@ if not TYPE_CHECKING:  # mypy reads the imports above
         __name__, {name: f"hwnas.compose.{home}" for home, names in _HOMES.items() for name in names}
     )
 __all__ = [
-    "SPACES", "Fitting", "FoundNetwork", "known_names", "open_data", "open_job", "open_model", "open_network",
-    "open_recipe", "open_space", "open_training", "own_space", "plan_fits", "resolved", "resolved_training", "space_of",
-    "toy_data",
+    "SPACES", "Fitting", "FoundNetwork", "find_in_space", "known_names", "open_data", "open_job", "open_model",
+    "open_network", "open_recipe", "open_space", "open_training", "own_space", "plan_fits", "resolved",
+    "resolved_training", "space_of", "toy_data",
 ]  # fmt: skip

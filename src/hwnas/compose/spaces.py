@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import InputError, UnknownName, quoted
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import PathSpace, SearchSpace
 from hwnas.spaces import macro, mnasnet, ofa, proxyless, toy, tunas, tunas_mobilenet_v3
+from hwnas.spaces.finding import find
 from hwnas.spaces.known import KnownSpace
+from hwnas.spaces.outline import EncodedSpace
+
+if TYPE_CHECKING:
+    from hwnas.workflows.describing import FoundIn
 
 SPACES: dict[str, KnownSpace] = {
     name: known
@@ -78,13 +86,36 @@ def space_of(arch: Architecture, input_shape: Shape | None, classes: int | None)
     Raises:
         UnknownName: no such space.
     """
-    name = arch.space.split("@")[0]
-    name, _, width = (name, "", "") if name in SPACES else name.rpartition("-w")
-    known = _known(name or arch.space.split("@")[0])
+    return _named_with_width(arch.space.split("@")[0], input_shape, classes)
+
+
+def find_in_space(network: NetworkSpec, name: str) -> FoundIn:
+    """A network as an architecture of a space as its authors have it.
+
+    Args:
+        network: a chain of layers.
+        name: of the space, with its width where that is another one: "ofa-mobilenet-v3-w1.2".
+
+    Raises:
+        UnknownName: no such space.
+        InputError: the network does not lie in it; names the first layer that the space lacks, and what it offers.
+    """
+    from hwnas.workflows.describing import FoundIn
+
+    space = _named_with_width(name, None, None)
+    found = find(space, network)
+    encoding = space.encoding(found.architecture) if isinstance(space, EncodedSpace) else None
+    return FoundIn(found.architecture, encoding, found.differences)
+
+
+def _named_with_width(full: str, input_shape: Shape | None, classes: int | None) -> SearchSpace:
+    """A space by its name, behind which "-w" and a width may stand."""
+    name, _, width = (full, "", "") if full in SPACES else full.rpartition("-w")
+    known = _known(name or full)
     try:
         factor = float(width) if width else 1.0
     except ValueError:
-        raise InputError(f"space {quoted(arch.space)}: {quoted(width)} is no width") from None
+        raise InputError(f"space {quoted(full)}: {quoted(width)} is no width") from None
     return known.fitted(input_shape or known.own.input_shape, classes or known.own.classes, factor)
 
 

@@ -41,7 +41,6 @@ PUBLISHED = tuple(
         origin=f"{origin} of github.com/mit-han-lab/once-for-all",
         resolution=224,
         layers=partial(_alike, frame(width), kernel, expansion, depth),
-        note="The authors report accuracies of specialised networks, not of this one",
     )
     for name, title, frame, width, origin in _SUPERNETS
     for size, size_title, kernel, expansion, depth in _SIZES

@@ -12,7 +12,8 @@ from hwnas.report.drawing import Block, heat_class, heat_scale
 from hwnas.report.styles import style_sheet
 from hwnas.report.svg import line, tag, words
 
-_WIDTH, _TALLEST, _LOWEST, _LABELS, _GAP = 960.0, 110.0, 14.0, 104.0, 2.0  # pixels
+_WIDTH, _TALLEST, _LOWEST, _GAP = 960.0, 110.0, 14.0, 2.0  # pixels
+_CHARACTER = 5.1  # pixels down, of a turned label
 _RULES = """
 text { font: 11px -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif; }
 text { fill: var(--soft); }
@@ -32,36 +33,36 @@ def network_strip(title: str, facts: str, blocks: Sequence[Block]) -> str:
         facts: one line of figures under it.
         blocks: of the network, in order.
     """
-    left, top = 14.0, 76.0
+    left, top = 28.0, 76.0
     base = top + _TALLEST
     widths = _widths(blocks, _WIDTH - 2 * left)
     heaviest = max((block.macs or 0.0 for block in blocks), default=0.0) or 1.0
     total = sum(block.macs or 0.0 for block in blocks) or 1.0
     largest = max((_side(block) for block in blocks), default=1)
+    height = base + 26 + _CHARACTER * max((len(block.short) for block in blocks), default=0)
     parts = [
-        tag("rect", width=_WIDTH, height=base + _LABELS, rx=8, class_="paper"),
+        tag("rect", width=_WIDTH, height=height, rx=8, class_="paper"),
         words(left, 26, title, "title"),
         words(left, 46, facts, "facts"),
         _legend(_WIDTH - left, 18),
     ]
     x, size = left, ""
     for block, width in zip(blocks, widths, strict=True):
-        height = _LOWEST + (_TALLEST - _LOWEST) * math.sqrt(_side(block) / largest)
+        tall = _LOWEST + (_TALLEST - _LOWEST) * math.sqrt(_side(block) / largest)
         macs = block.macs or 0.0
         share = f"{wording.short_count(macs, 'MACs')}, {wording.percent(macs / total)}"
         hint = tag("title", f"{block.name}: {block.says}\n{share}")
         heat = heat_class(math.sqrt(macs), math.sqrt(heaviest))
-        parts.append(tag("rect", hint, x=x, y=base - height, width=width, height=height, rx=2, class_=f"bar {heat}"))
+        parts.append(tag("rect", hint, x=x, y=base - tall, width=width, height=tall, rx=2, class_=f"bar {heat}"))
         middle = x + width / 2
         turned = f"rotate(-60 {middle + 3:.1f} {base + 11:.1f})"
         parts.append(tag("text", block.short, x=middle + 3, y=base + 11, text_anchor="end", transform=turned))
         if block.map_size != size:
-            parts.append(words(x, base - height - 5, block.map_size))
+            parts.append(words(x, base - tall - 5, block.map_size))
             size = block.map_size
         x += width + _GAP
     parts.append(line(left, base, x - _GAP, base, "base"))
     description = "; ".join(f"{block.name}: {block.says}" for block in blocks)
-    height = base + _LABELS
     return str(
         tag(
             "svg",

@@ -92,7 +92,7 @@ class MacroSpace:
             raise InputError(f"a row of NAS-Bench-Macro is eight digits from 0 to 2, not {quoted(digits)}")
         return self.choices.architecture({n: OPERATIONS[int(d)] for n, d in zip(self._names, digits, strict=True)})
 
-    def to_digits(self, arch: Architecture) -> str:
+    def encoding(self, arch: Architecture) -> str:
         """The digits of the benchmark's row; `of_digits` is its inverse."""
         options = self.choices.canonical(arch).as_dict()
         return "".join(str(OPERATIONS.index(options[name])) for name in self._names)

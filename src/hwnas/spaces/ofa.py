@@ -9,97 +9,22 @@ Differs: none in the layers. Published sizes count no resolutions or, times 25, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace, Condition
 from hwnas.core.errors import InputError
-from hwnas.core.layers import Classifier, ConvBnAct, MBConv, make_divisible
-from hwnas.core.network import NetworkSpec, Node
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.spaces.fitting import check_fit, versioned
 from hwnas.spaces.known import KnownSpace
+from hwnas.spaces.ofa_frame import OfaFrame, OfaUnit, ofa_mobilenet_v3, ofa_proxyless
 from hwnas.spaces.outline import Outline, bottleneck, fit_stages, pick
 
 KERNELS, EXPANSIONS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)
 RESOLUTIONS = tuple(range(128, 225, 4))
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Blocks of one width, of which the first ones are kept.
-
-    Args:
-        channels: output width before the width multiplier.
-        stride: of the first block.
-        activation: in its blocks.
-        squeeze_excite: whether its blocks have squeeze-excite.
-        depths: how many blocks may be kept, ascending.
-    """
-
-    channels: int
-    stride: int
-    activation: str
-    squeeze_excite: bool = False
-    depths: tuple[int, ...] = DEPTHS
-
-
-@dataclass(frozen=True, slots=True)
-class Backbone:
-    """What a supernet has besides its choices.
-
-    Args:
-        stem_channels: width of the stem before the multiplier.
-        first_channels: width of the fixed first block.
-        units: in order.
-        activation: of the stem and behind the last block.
-        first_activation: in the first block.
-        head_channels: width of the 1×1 convolution behind the last block.
-        hidden_channels: width of the layer behind the pooling, 0 for none.
-        bn_eps: of every batch-norm.
-    """
-
-    stem_channels: int
-    first_channels: int
-    units: tuple[Unit, ...]
-    activation: str
-    first_activation: str
-    head_channels: int
-    hidden_channels: int
-    bn_eps: float
-
-
-MOBILENET_V3 = Backbone(
-    stem_channels=16,
-    first_channels=16,
-    units=(
-        Unit(24, 2, "relu"),
-        Unit(40, 2, "relu", squeeze_excite=True),
-        Unit(80, 2, "hard_swish"),
-        Unit(112, 1, "hard_swish", squeeze_excite=True),
-        Unit(160, 2, "hard_swish", squeeze_excite=True),
-    ),
-    activation="hard_swish",
-    first_activation="relu",
-    head_channels=960,
-    hidden_channels=1280,
-    bn_eps=1e-5,
-)
-PROXYLESS = Backbone(
-    stem_channels=32,
-    first_channels=16,
-    units=(
-        *(Unit(channels, stride, "relu6") for channels, stride in ((24, 2), (40, 2), (80, 2), (96, 1), (192, 2))),
-        Unit(320, 1, "relu6", depths=(1,)),
-    ),
-    activation="relu6",
-    first_activation="relu6",
-    head_channels=1280,
-    hidden_channels=0,
-    bn_eps=1e-3,
-)
 
 
 @dataclass(frozen=True)
@@ -110,16 +35,14 @@ class OfaSpace:
         name: space and version.
         input_shape: (channels, height, width) of the largest images.
         classes: number of classes.
-        backbone: widths, strides, activations.
-        width: multiplies the backbone's widths.
+        frame: what the sub-networks share.
         resolutions: sides in pixels to choose from; () for that of the input shape.
     """
 
     name: str
     input_shape: Shape
     classes: int
-    backbone: Backbone
-    width: float
+    frame: OfaFrame
     resolutions: tuple[int, ...] = ()
 
     @cached_property
@@ -127,11 +50,12 @@ class OfaSpace:
         """The resolution if there are several, then unit by unit depth, kernels and expansions."""
         choices = [Choice("resolution", self.resolutions)] if self.resolutions else []
         for stage, unit in self._units():
-            if len(unit.depths) > 1:
-                choices.append(Choice(f"{stage}.depth", unit.depths))
-            for block in range(max(unit.depths)):
-                deeper = tuple(depth for depth in unit.depths if depth > block)
-                kept = None if deeper == unit.depths else Condition(f"{stage}.depth", deeper)
+            depths = _depths(unit)
+            if len(depths) > 1:
+                choices.append(Choice(f"{stage}.depth", depths))
+            for block in range(unit.depth):
+                deeper = tuple(depth for depth in depths if depth > block)
+                kept = None if deeper == depths else Condition(f"{stage}.depth", deeper)
                 choices.append(Choice(f"{stage}.block{block}.kernel", KERNELS, kept))
                 choices.append(Choice(f"{stage}.block{block}.expansion", EXPANSIONS, kept))
         return ChoiceSpace(self.name, tuple(choices))
@@ -139,23 +63,16 @@ class OfaSpace:
     def decode(self, arch: Architecture) -> NetworkSpec:
         """The network of an architecture, for images of its resolution."""
         options = self.choices.canonical(arch).as_dict()
-        net, eps = self.backbone, self.backbone.bn_eps
-        before = self._scaled(net.first_channels)
-        first = MBConv(before, 3, 1, activation=net.first_activation, bn_eps=eps)
-        stem = ConvBnAct(self._scaled(net.stem_channels), 3, 2, activation=net.activation, bn_eps=eps)
-        nodes = [Node("stem", stem), Node("first", first)]
-        for stage, unit in self._units():
-            for block in range(int(options.get(f"{stage}.depth", max(unit.depths)))):
-                name = f"{stage}.block{block}"
-                kernel, expansion = int(options[f"{name}.kernel"]), int(options[f"{name}.expansion"])
-                nodes.append(Node(name, self._block(unit, before, kernel, expansion, 1 if block else unit.stride)))
-                before = self._scaled(unit.channels)
-        nodes.append(Node("head", ConvBnAct(self._scaled(net.head_channels), 1, activation=net.activation, bn_eps=eps)))
-        hidden = self._scaled(net.hidden_channels) if net.hidden_channels else 0
-        nodes.append(Node("classifier", Classifier(self.classes, hidden, hidden_bias=not hidden)))
+        units = [
+            [
+                (int(options[f"{stage}.block{block}.kernel"]), int(options[f"{stage}.block{block}.expansion"]))
+                for block in range(int(options.get(f"{stage}.depth", unit.depth)))
+            ]
+            for stage, unit in self._units()
+        ]
         side = int(options.get("resolution", 0))
         shape = (self.input_shape[0], side, side) if side else self.input_shape
-        return NetworkSpec(shape, tuple(nodes))
+        return self.frame.network(shape, self.classes, units)
 
     def options_of(self, outline: Outline) -> dict[str, Option]:
         """The options under which this space's layers are those of a network.
@@ -166,32 +83,27 @@ class OfaSpace:
         options: dict[str, Option] = {}
         if self.resolutions:
             options["resolution"] = pick(self.resolutions, outline.input_shape[1], outline.stem, "images with side")
-        offered = ((1, 1), *((max(unit.depths), unit.stride) for unit in self.backbone.units))
+        offered = ((1, 1), *((unit.depth, unit.stride) for unit in self.frame.units))
         stages = fit_stages(outline.stages(), offered)
         next(stages)  # the first block is not searched
         for layers, (stage, unit) in zip(stages, self._units(), strict=True):
             for block, at in enumerate(layers):
                 layer = bottleneck(at)
-                pick((self._scaled(unit.channels),), layer.out_channels, at, "width")
+                pick((unit.channels,), layer.out_channels, at, "width")
                 options[f"{stage}.block{block}.kernel"] = pick(KERNELS, layer.kernel, at, "kernel")
                 options[f"{stage}.block{block}.expansion"] = pick(EXPANSIONS, layer.expansion, at, "expansion")
-            depth = pick(unit.depths, len(layers), layers[-1], "unit depth")
-            if len(unit.depths) > 1:
+            depth = pick(_depths(unit), len(layers), layers[-1], "unit depth")
+            if unit.depth > 1:
                 options[f"{stage}.depth"] = depth
         return options
 
-    def _block(self, unit: Unit, before: int, kernel: int, expansion: int, stride: int) -> MBConv:
-        excited = make_divisible(before * expansion // 4) if unit.squeeze_excite else 0
-        return MBConv(
-            self._scaled(unit.channels), kernel, expansion, stride, excited, unit.activation,
-            se_gate="hard_sigmoid" if excited else "sigmoid", bn_eps=self.backbone.bn_eps,
-        )  # fmt: skip
+    def _units(self) -> Iterator[tuple[str, OfaUnit]]:
+        return ((f"stage{index}", unit) for index, unit in enumerate(self.frame.units, start=1))
 
-    def _units(self) -> Iterator[tuple[str, Unit]]:
-        return ((f"stage{index}", unit) for index, unit in enumerate(self.backbone.units, start=1))
 
-    def _scaled(self, channels: int) -> int:
-        return make_divisible(channels * self.width)
+def _depths(unit: OfaUnit) -> tuple[int, ...]:
+    """How many of a unit's blocks may be kept; a unit of one block keeps it."""
+    return DEPTHS if unit.depth > 1 else (1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,19 +111,21 @@ class Preset:
     """A published supernet.
 
     Args:
-        backbone: its widths, strides, activations.
+        frame: what its sub-networks share, by width.
         width: that it was published with; users multiply it.
         text: one sentence for a list.
     """
 
-    backbone: Backbone
+    frame: Callable[[float], OfaFrame]
     width: float
     text: str
 
 
 PRESETS = {
-    "ofa-mobilenet-v3": Preset(MOBILENET_V3, 1.0, "Once-for-All's MobileNetV3 space, published with --width 1 and 1.2"),
-    "ofa-proxyless": Preset(PROXYLESS, 1.3, "Once-for-All's ProxylessNAS space, 1.3 times as wide as ProxylessNAS"),
+    "ofa-mobilenet-v3": Preset(
+        ofa_mobilenet_v3, 1.0, "Once-for-All's MobileNetV3 space, published with --width 1 and 1.2"
+    ),
+    "ofa-proxyless": Preset(ofa_proxyless, 1.3, "Once-for-All's ProxylessNAS space, 1.3 times as wide as ProxylessNAS"),
 }
 
 
@@ -232,14 +146,15 @@ def ofa_space(
     """
     own = PRESETS[preset]
     name = f"{preset}-resolutions" if several else preset
-    check_fit(name, (2, *(unit.stride for unit in own.backbone.units)), input_shape, classes, width)
+    frame = own.frame(own.width * width)
+    check_fit(name, (2, *(unit.stride for unit in frame.units)), input_shape, classes, width)
     resolutions = tuple(side for side in RESOLUTIONS if several and side <= min(input_shape[1:]))
     if several and (len(resolutions) < 2 or input_shape[1] != input_shape[2]):
         raise InputError(
             f"space {name!r} needs square images of {RESOLUTIONS[1]} pixels or more, not "
             f"{input_shape[1]}x{input_shape[2]}: use {preset!r}, which has one resolution"
         )
-    return OfaSpace(versioned(name, width), input_shape, classes, own.backbone, own.width * width, resolutions)
+    return OfaSpace(versioned(name, width), input_shape, classes, frame, resolutions)
 
 
 KNOWN = {

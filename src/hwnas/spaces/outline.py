@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from hwnas.core.architecture import Option
+from hwnas.core.architecture import Architecture, Option
 from hwnas.core.errors import InputError
 from hwnas.core.layers import Classifier, ConvBnAct, MBConv, SepConv
 from hwnas.core.network import LocatedLayer, NetworkSpec, located_layers
@@ -69,6 +69,15 @@ class FindableSpace(SearchSpace, Protocol):
         Raises:
             InputError: names the first layer that the space does not offer, and what it offers there.
         """
+        ...
+
+
+@runtime_checkable
+class EncodedSpace(SearchSpace, Protocol):
+    """A space whose authors write its architectures in a form of their own."""
+
+    def encoding(self, arch: Architecture) -> str:
+        """The architecture as its authors write it."""
         ...
 
 

@@ -5,7 +5,7 @@ An Investigation With TuNAS", and the released code (github.com/google-research/
 mobile_search_space_v3.py and rematlib/mobile_model_v3.py). Every inverted bottleneck has its expansion convolution, the
 first layer of a stage never has a residual, the first block is a depthwise-separable convolution without activation
 behind its 1×1, ReLU everywhere, batch-norm epsilon 1e-3.
-Differs: 1,000 classes instead of 1,001.
+Differs: in nothing.
 
 Decisions are those of the released code: an optional layer is first kept or left out, then it has a kernel and an
 expansion; the enlarged space also decides the filters of every stage. Each position has its own weights in the
@@ -30,6 +30,7 @@ from hwnas.spaces.outline import Outline, bottleneck, fit_stages, pick
 
 BASE = 8  # every number of filters is a multiple of it
 BN_EPS = 1e-3
+CLASSES = 1001  # ImageNet's, and one for the background
 KERNELS = (3, 5, 7)
 SE_RATIO = 0.25  # of the expanded width
 MULTIPLIERS = (0.5, 0.625, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -213,6 +214,15 @@ class TunasProxylessSpace:
             options["head.filters"] = pick(self.filters[-1], outline.head.output_shape[0], outline.head, "width")
         return known_options(self.choices, options)
 
+    def encoding(self, arch: Architecture) -> str:
+        """The operations as TuNAS's archive writes them, by stages: "0 | 3 3 6 6 | …"; filters are not in it."""
+        first, *layers = tunas_indices(self.choices.canonical(arch))
+        groups, start = [str(first)], 0
+        for count in _STAGE_LAYERS:
+            groups.append(" ".join(map(str, layers[start : start + count])))
+            start += count
+        return " | ".join(groups)
+
     @cached_property
     def _stages(self) -> tuple[Stage, ...]:
         rows = zip(self.filters[2:-1], _STAGE_LAYERS, _STAGE_STRIDES, strict=True)
@@ -283,7 +293,7 @@ def _layers() -> list[str]:
 
 
 def tunas_proxyless_space(
-    enlarged: bool, input_shape: Shape = (3, 224, 224), classes: int = 1000, width: float = 1.0
+    enlarged: bool, input_shape: Shape = (3, 224, 224), classes: int = CLASSES, width: float = 1.0
 ) -> TunasProxylessSpace:  # fmt: skip
     """One of the two spaces fitted to images and classes.
 

@@ -4,8 +4,7 @@ Source: Bender et al. 2020 (see tunas.py) and `mobilenet_v3_like_search` of the 
 with an optional separable convolution as its residual branch, five stages, base widths that are powers of two, each
 times one of seven multipliers; ReLU in the first two stages, swish6 (here hard_swish) after; behind the pooling a
 hidden layer with bias and without batch-norm.
-Differs: 1,000 classes instead of 1,001. The code sums x + 0 where the stem's residual branch is left out; here that is
-no layer.
+Differs: the code sums x + 0 where the stem's residual branch is left out; here that is no layer.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from hwnas.spaces.known import KnownSpace
 from hwnas.spaces.outline import Outline, fit_stages, pick
 from hwnas.spaces.tunas import (
     BN_EPS,
+    CLASSES,
     KERNELS,
     LEFT_OUT,
     MULTIPLIERS,
@@ -129,7 +129,7 @@ class TunasMobileNetV3Space:
 
 
 def tunas_mobilenet_v3_space(
-    input_shape: Shape = (3, 224, 224), classes: int = 1000, width: float = 1.0
+    input_shape: Shape = (3, 224, 224), classes: int = CLASSES, width: float = 1.0
 ) -> TunasMobileNetV3Space:
     """The space fitted to images and classes.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwnas.core.counting import macs
 from hwnas.core.darts import DartsCell
-from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv
+from hwnas.core.layers import Classifier, ConvBnAct, LayerSpec, MBConv, SepConv
 from hwnas.core.nasnet import NasnetCell
 from hwnas.core.network import LocatedLayer, NetworkSpec, located_layers, lower
 from hwnas.core.primitives import parameter_shapes
@@ -19,13 +19,16 @@ from hwnas.core.pyramid import PyramidTreeBlock
 def blocks(network: NetworkSpec, model: LayerCostModel | None) -> list[dict[str, Any]]:
     """The network layer by layer, with params, MACs and, by the model, latency and its share.
 
+    There are no shares where a layer's price is below zero: such prices mean something in sums only.
+
     Raises:
         UnknownLayer: the model knows no such layer; names it and the nearest.
     """
     located = located_layers(network)
     prices = [model.price_ms(layer) if model else None for layer in located]
     # Shares are of the layers' sum: what a call costs besides belongs to none, and as fitted may be below zero.
-    total = sum(price for price in prices if price is not None)
+    known = [price for price in prices if price is not None]
+    total = sum(known) if min(known, default=0.0) >= 0 else 0.0
     params, counted = _counts(network)
     rows = []
     for layer, price in zip(located, prices, strict=True):
@@ -41,7 +44,9 @@ def layer_text(located: LocatedLayer) -> str:
     layer: LayerSpec = located.layer
     match layer:
         case MBConv():
-            kind = f"MBConv {layer.kernel}x{layer.kernel}, expansion {layer.expansion:g}, {layer.out_channels} channels"
+            excited = ", squeeze-excite" if layer.se_channels else ""
+            kind = f"MBConv {layer.kernel}x{layer.kernel}, expansion {layer.expansion:g}{excited}"
+            kind = f"{kind}, {layer.out_channels} channels"
         case ConvBnAct():
             kind = f"Conv {layer.kernel}x{layer.kernel}, {layer.out_channels} channels"
         case NasnetCell() | DartsCell():
@@ -50,8 +55,11 @@ def layer_text(located: LocatedLayer) -> str:
             kind = f"{family} {role} cell, {located.output_shape[0]} channels"
         case PyramidTreeBlock():
             kind = f"Tree block, width {layer.width}, {located.output_shape[0]} channels"
+        case SepConv():
+            kind = f"SepConv {layer.kernel}x{layer.kernel}, {layer.out_channels} channels"
         case Classifier():
-            return f"Global pool, linear to {layer.classes} classes"
+            hidden = f"hidden layer of {layer.hidden_channels}, " if layer.hidden_channels else ""
+            return f"Global pool, {hidden}linear to {layer.classes} classes"
         case _:
             kind = f"{type(layer).__name__}, {located.output_shape[0]} channels"
     return f"{kind}, {size}"

@@ -234,4 +234,4 @@ def test_a_fitted_space_finds_its_networks() -> None:
 def test_macro_finds_removed_layers() -> None:
     space = MacroSpace()
     arch = space.of_digits("00120210")
-    assert space.to_digits(find(space, space.decode(arch)).architecture) == "00120210"
+    assert space.encoding(find(space, space.decode(arch)).architecture) == "00120210"

@@ -54,7 +54,7 @@ def test_sizes() -> None:
 
 
 def test_rows_are_one_network_exactly_where_their_nodes_are() -> None:
-    digits = [SPACE.to_digits(arch) for arch in SPACE.choices.enumerate()]
+    digits = [SPACE.encoding(arch) for arch in SPACE.choices.enumerate()]
     assert len(set(digits)) == 3_969
     assert all(row[block : block + 2] != "0" + kept for row in digits for block in (3, 6) for kept in "12")
     networks = {tuple(node.layer for node in SPACE.decode(arch).nodes) for arch in SPACE.choices.enumerate()}
@@ -66,7 +66,7 @@ def test_rows_are_one_network_exactly_where_their_nodes_are() -> None:
     [("00000000", "00000000"), ("11101101", "11110110"), ("22002002", "22020020"), ("12102210", "12120210")],
 )
 def test_removed_layers_stand_last_among_equal_places(digits: str, canonical: str) -> None:
-    assert SPACE.to_digits(SPACE.of_digits(digits)) == canonical
+    assert SPACE.encoding(SPACE.of_digits(digits)) == canonical
 
 
 def test_identity_where_shapes_change_is_a_convolution() -> None:
