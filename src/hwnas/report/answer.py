@@ -109,7 +109,7 @@ def _differences(known: Sequence[Mapping[str, Any]]) -> list[View]:
             "label": text(row.get("label")) or text(row.get("against")),
             "difference": wording.points(difference),
             "interval": f"{wording.points(interval[0])} to {wording.points(interval[1])}" if interval else "",
-            "verdict": wording.minus(text(row.get("verdict"))),
+            "verdict": text(row.get("verdict")),
             "mark": "" if difference is None else charts.difference_mark(difference, interval, reach),
         }
         views.append(view)

@@ -127,11 +127,6 @@ def target_words(target: Mapping[str, Any]) -> str:
     return f"{words} on this {cpu}" if cpu else words
 
 
-def minus(said: str) -> str:
-    """A sentence with real minus signs before its figures."""
-    return re.sub(r"(?<![\w.-])-(?=\d)", "−", said)
-
-
 def stage_words(stage: str, labels: Mapping[str, str]) -> str:
     """A stage of a run, "train/fixed/1", in words: "training the best fixed network, round 2".
 

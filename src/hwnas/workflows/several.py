@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.core.errors import FileFormatError, InputError, RunError, fields_of
+from hwnas.report import wording
 from hwnas.report.html import render_summary
 from hwnas.runs.files import make_directory, plain_json, write_atomically, write_sealed_json
 from hwnas.runs.provenance import environment
@@ -225,12 +226,13 @@ def seeds_verdict(label: str, differences: Sequence[float]) -> str:
     """
     mean, (lower, upper) = mean_interval(differences)
     way = "better than" if mean > 0 else "worse than" if mean < 0 else "as accurate as"
-    points = f" by {100 * abs(mean):.2f} points" if mean else ""
+    points = f" by {wording.decimals(100 * abs(mean), 2)} points" if mean else ""
     said = f"the searched network is {way} {label}{points}"
     if len(differences) < 2:
         return f"With one seed {said}; how much that varies from seed to seed is unknown."
     noise = "more" if lower > 0 or upper < 0 else "not more"
+    interval = f"{wording.points(lower, 2)} to {wording.points(upper, 2)}"
     return (
-        f"Over {len(differences)} seeds {said} on average (95 % interval {100 * lower:+.2f} to {100 * upper:+.2f}): "
-        f"{noise} than what varies from seed to seed."
+        f"Over {len(differences)} seeds {said} on average (95 % interval {interval}): {noise} than what varies from "
+        "seed to seed."
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
 
+from hwnas.report import wording
+
 Z95 = 1.959964
 
 
@@ -37,8 +39,9 @@ def paired_difference(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, tupl
 
 def paired_verdict(label: str, difference: float, interval: tuple[float, float], images: int) -> str:
     """One sentence: who won, and whether that is more than the noise of the test images."""
-    lower, upper = (f"{100 * end:+.1f}" for end in interval)
-    points = f"{100 * abs(difference):.1f} points (95 % interval {lower} to {upper}, {images:,} test images)"
+    lower, upper = map(wording.points, interval)
+    points = f"{wording.decimals(100 * abs(difference), 1)} points "
+    points += f"(95 % interval {lower} to {upper}, {images:,} test images)"
     if interval[0] > 0:
         return f"The searched network is better than {label} by {points}: more than the noise of the test images."
     if interval[1] < 0:

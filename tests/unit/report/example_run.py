@@ -158,7 +158,7 @@ def comparison(accuracy: float) -> list[dict[str, Any]]:
          "verdict": "The searched network is better than the best fixed network by 1.2 points (95 % interval +0.2 to "
                     "+2.2, 1,000 test images): more than the noise of the test images."},
         {"against": "random", "label": "random search", "difference": accuracy - 0.975, "interval": [-0.0031, 0.0149],
-         "verdict": "The searched network is better than random search by 0.6 points (95 % interval -0.3 to +1.5, "
+         "verdict": "The searched network is better than random search by 0.6 points (95 % interval −0.3 to +1.5, "
                     "1,000 test images): not more than the noise of the test images."},
     ]  # fmt: skip
 

@@ -184,9 +184,6 @@ def test_stages_in_words():
     assert wording.stage_words("measure/0", labels) == "measuring the files"
     assert wording.stage_words("choose/other/0", labels) == "choosing other"
     assert [wording.stage_words(stage, labels) for stage in ("search", "train", "")] == ["search", "train", ""]
-    assert wording.minus("by 0.4 (-1.3 to +0.5), onnxruntime-f32, 2026-11-24") == (
-        "by 0.4 (−1.3 to +0.5), onnxruntime-f32, 2026-11-24"
-    )
 
 
 def test_known_roles_look_the_same_everywhere():

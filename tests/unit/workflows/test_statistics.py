@@ -50,10 +50,10 @@ def test_equal_networks_still_have_an_interval() -> None:
     ("difference", "interval", "said"),
     [
         (0.02, (0.005, 0.035), "better than the rest by 2.0 points|+0.5 to +3.5|: more than the noise"),
-        (-0.02, (-0.035, -0.005), "worse than the rest by 2.0 points|-3.5 to -0.5|: more than the noise"),
-        (0.004, (-0.01, 0.02), "better than the rest by 0.4 points|-1.0 to +2.0|: not more than the noise"),
-        (-0.004, (-0.02, 0.01), "worse than the rest by 0.4 points|-2.0 to +1.0|: not more than the noise"),
-        (0.0, (-0.01, 0.01), "equally accurate|-1.0 to +1.0 points|"),
+        (-0.02, (-0.035, -0.005), "worse than the rest by 2.0 points|−3.5 to −0.5|: more than the noise"),
+        (0.004, (-0.01, 0.02), "better than the rest by 0.4 points|−1.0 to +2.0|: not more than the noise"),
+        (-0.004, (-0.02, 0.01), "worse than the rest by 0.4 points|−2.0 to +1.0|: not more than the noise"),
+        (0.0, (-0.01, 0.01), "equally accurate|−1.0 to +1.0 points|"),
     ],
 )  # fmt: skip
 def test_a_verdict_says_who_won_and_whether_it_is_noise(
@@ -79,4 +79,5 @@ def test_one_seed_has_no_interval() -> None:
 def test_verdicts_over_seeds() -> None:
     sure, unsure = seeds_verdict("random search", [0.02, 0.021, 0.019]), seeds_verdict("random search", [0.02, -0.03])
     assert "better than random search by 2.00 points" in sure and ": more than what varies" in sure
-    assert "worse than random search by 0.50 points" in unsure and "not more than what varies" in unsure
+    assert "worse than random search by 0.50 points" in unsure and "(95 % interval −32.27 to +31.27)" in unsure
+    assert "not more than what varies" in unsure
