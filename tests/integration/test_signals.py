@@ -116,13 +116,22 @@ def saved_step(out: Path, loop: str) -> int:
     return saved.step
 
 
-def test_a_search_is_saved_at_the_step_that_it_had_reached(fit: Callable[..., Running], first_run: FirstRun) -> None:
-    searching = fit("run", "--measurements", str(first_run.path))
-    searching.wait_until(lambda: any(line["step"] >= 60 for line in searching.lines()))
-    assert_ended_well(searching, searching.end(signal.SIGINT), signal.SIGINT)
-    reported = searching.lines()[-1]
-    assert reported["stage"] == "search" and saved_step(searching.out, "search") >= reported["step"]
-    assert saved_step(searching.out, "search") % CHECKPOINT_EVERY  # not just the last interval
+@pytest.mark.parametrize(
+    ("stage", "step", "number"),
+    [("search", 60, signal.SIGINT), ("train/", 20, signal.SIGTERM)],
+)
+def test_a_loop_is_saved_at_the_step_that_it_had_reached(
+    fit: Callable[..., Running], first_run: FirstRun, stage: str, step: int, number: signal.Signals
+) -> None:
+    working = fit("run", "--train-steps", "600", "--measurements", str(first_run.path))
+    working.wait_until(
+        lambda: any(line["stage"].startswith(stage) and line["step"] >= step for line in working.lines())
+    )
+    assert_ended_well(working, working.end(number), number)
+    reported = working.lines()[-1]
+    saved = saved_step(working.out, reported["stage"])
+    assert reported["stage"].startswith(stage) and saved >= reported["step"]
+    assert saved % CHECKPOINT_EVERY  # not just the last interval
 
 
 def test_a_measuring_leaves_no_worker_behind(fit: Callable[..., Running]) -> None:
