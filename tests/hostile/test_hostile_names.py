@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pages import inert, listener, opened
 from PIL import Image
 from processes import Answer, Asked
 
+from hwnas.report.summary import MOST_RUNS
 from hwnas.runs.files import append_line, read_sealed_json, write_sealed_json
 from hwnas.spaces.toy import ToySpace
 
@@ -73,7 +75,7 @@ def test_the_browser_would_run_what_a_page_lets_in(scene: Scene) -> None:
     """Else the others prove nothing."""
     with listener() as (port, heard):
         page = scene.at / "page.html"
-        page.write_text(f"<!doctype html><title>x</title>{PAGES[0]}{PAGES[20].replace('PORT', str(port))}")
+        page.write_text(f"<!doctype html><title>x</title><p>y</p>{PAGES[0]}{PAGES[20].replace('PORT', str(port))}")
         dom = opened(page, scene.at.parent / "browser")
         assert '<b id="fired">' in dom and "<title>fired" in dom and heard == ["/a"]
 
@@ -102,6 +104,24 @@ def test_a_result_full_of_them_makes_an_inert_page(ask: Asked, scene: Scene) -> 
         for page in (scene.at / "a" / "report.html", scene.at / "both.html"):
             assert "document.title" in inert(page.read_text()).words
             inert(opened(page, scene.at.parent / "browser"))
+        assert heard == []
+
+
+def test_names_of_runs_side_by_side_make_inert_pages(ask: Asked, scene: Scene) -> None:
+    """Every name that a directory can have, and a page for as many as one shows."""
+    names = file_names()
+    for name in names:
+        shutil.copytree(OLD_RUNS / "format-2", scene.at / name, copy_function=os.link)
+    with listener() as (_, heard):
+        for start in range(0, len(names), MOST_RUNS):
+            side_by_side = names[start : start + MOST_RUNS]
+            said(scene, ask(("report", "--out=page.html", "--", *side_by_side), scene.at), codes=(0,))
+            page = inert((scene.at / "page.html").read_text())
+            shown = [name for name in side_by_side if name in page.words]
+            dom = inert(opened(scene.at / "page.html", scene.at.parent / "browser"))
+            assert len(shown) > 10 and all(name in dom.words for name in shown)
+        said(scene, ask(("report", "--", names[0]), scene.at), codes=(0,))
+        inert(opened(scene.at / names[0] / "report.html", scene.at.parent / "browser"))
         assert heard == []
 
 
