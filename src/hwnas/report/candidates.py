@@ -15,11 +15,15 @@ from hwnas.report.svg import axes, figure, marker, panel, spot, spread, tag
 MOST_POINTS = 5000  # more would make a report larger than 2 MB
 MOST_ROWS = 300
 _SIZES = ((400, 3.4, "faint"), (1500, 2.7, "fainter"), (MOST_POINTS + 1, 2.1, "faintest"))
+# The heading, and what the loss is.
+_SHARED = ("Candidates scored on the shared weights", "loss on shared weights, nats")
+_ALONE_TOO = ("Candidates scored on shared weights, or trained alone", "loss on the search images, nats")
+_ALONE = "random-standalone"  # who proposes networks that are trained alone
 _COLUMNS = ("architecture", "proposed by", "predicted", "loss", "accuracy", "options")
 
 
 class Candidate(NamedTuple):
-    """One architecture that was scored on shared weights."""
+    """One architecture that was scored."""
 
     row: Mapping[str, Any]
     latency_ms: float
@@ -37,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 def candidates_chart(result: Mapping[str, Any], delivered: str) -> Chart | None:
-    """Loss on shared weights against predicted latency, coloured by who proposed the candidate.
+    """Loss against predicted latency, coloured by who proposed the candidate.
 
     Args:
         result: the content of result.json.
@@ -51,13 +55,14 @@ def candidates_chart(result: Mapping[str, Any], delivered: str) -> Chart | None:
     shown = _thinned(known, delivered)
     ceiling = _ceiling([one.loss for one in shown])
     latencies = [one.latency_ms for one in shown] + ([budget_ms] if budget_ms is not None else [])
+    heading, loss_axis = _ALONE_TOO if any(one.source == _ALONE for one in shown) else _SHARED
     area = panel(spread(latencies), spread([min(one.loss, ceiling) for one in shown]))
     looks = _source_looks(list(dict.fromkeys(one.source for one in shown)))
     front = set(pareto_front([(one.latency_ms, -one.loss) for one in shown]))
     front |= {index for index, one in enumerate(shown) if one.id == delivered != ""}
     places = [(area.x(one.latency_ms), area.y(min(one.loss, ceiling))) for one in shown]
     size, faint = next((size, faint) for most, size, faint in _SIZES if len(shown) <= most)
-    parts = [limit_line(area, budget_ms), axes(area, "predicted latency, ms", "loss on shared weights, nats")]
+    parts = [limit_line(area, budget_ms), axes(area, "predicted latency, ms", loss_axis)]
     for source, mark in looks.items():
         crowd = [
             marker(mark.shape, *places[index], size, None, "\n".join(_lines(one)))
@@ -73,7 +78,6 @@ def candidates_chart(result: Mapping[str, Any], delivered: str) -> Chart | None:
         if one.id == delivered != "":
             parts.append(tag("circle", cx=x, cy=y, r=8.5, class_="ring"))
     parts += [spot(*places[index], _lines(shown[index]), area) for index in best]
-    heading = "Candidates scored on the shared weights"
     drawing = figure(
         "candidates", heading, _finding(known, delivered, budget_ms), area.width, area.height, *parts, role="group"
     )

@@ -60,6 +60,7 @@ def summary(results: Sequence[Mapping[str, Any]], names: Sequence[str], settings
         "sentences": _sentences(runs) + _warnings(runs, len(results)),
         "charts": _charts(runs),
         "settings": _settings(runs),
+        "commands": [text(run.result.get("command")) for run in runs],
         "versions": sorted({text(run.result.get("hwnas")) for run in runs} - {""}),
     }
 
@@ -142,7 +143,7 @@ def _asked_for(run: Run) -> dict[str, str]:
             value = ", ".join(map(str, value))
         if value is not None and not isinstance(value, Mapping):
             asked[name.replace("_", " ")] = str(value)
-    return {**asked, "command": text(result.get("command"))}
+    return asked
 
 
 def _sentences(found: Sequence[Run]) -> list[str]:

@@ -49,7 +49,7 @@ def _prefer_learned(gates: Gates, trials: list[Trial], planned_ms: float) -> tup
             return trial, "the argmax of the gates, inside the budget by the model"
         if trial is best:
             return trial, f"the argmax of the gates; none of {len(trials)} feasible samples scores better"
-        share = f"the argmax uses only {trial.latency.value / planned_ms:.0%} of the budget"
+        share = f"the argmax uses only {100 * trial.latency.value / planned_ms:.0f} % of the budget"
         return best, f"the best-scoring of {len(trials)} feasible samples of the gates: {share}"
     return best, f"the best-scoring of {len(trials)} feasible samples of the gates: their argmax is over the budget"
 

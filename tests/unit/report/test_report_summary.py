@@ -62,6 +62,7 @@ def test_settings_that_differ_are_listed_and_others_are_not():
     words = read(render_summary([make_result(0), other])).words
     table = words[words.index("What was asked for, where it differs") :]
     assert "33%" in table and "seed" in table and "strategy" not in table
+    assert words.index("The commands") < words.rindex(make_result(0)["command"])
     by_settings = read(
         render_summary(
             [make_result(0)] * 2, names=["a", "b"], settings=[{"lr": 0.1, "width": 1.0}, {"lr": 0.2, "width": 1.0}]

@@ -176,7 +176,7 @@ def trial(option: str, loss: float, ms: float) -> Trial:
     ("trials", "taken", "reason"),
     [
         ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.95)], "k5", "argmax of the gates, inside the budget"),
-        ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.5)], "k3", "the argmax uses only 50% of the budget"),
+        ([trial("k3", 0.1, 0.7), trial("k5", 0.2, 0.5)], "k3", "the argmax uses only 50 % of the budget"),
         ([trial("k5", 0.1, 0.5), trial("k3", 0.2, 0.7)], "k5", "none of 2 feasible samples scores better"),
         ([trial("k3", 0.1, 0.7), trial("k7", 0.2, 0.9)], "k3", "their argmax is over the budget"),
     ],
