@@ -1,9 +1,9 @@
 """Damages the state files of a run, one bit or one cut at a time, and says how that is noticed.
 
 A change may be refused by an error of ours that names the file, or told by a sentence that names it while everything
-else is read as before; a checkpoint may then be the older one, and lines of metrics.jsonl may be missing. Only in
-SQLite's files may a change go unnoticed, and then everything reads as before. Whole lines that are cut off
-metrics.jsonl after the last checkpoint of a run that goes on are no loss: their steps are done again.
+else is read as before; a checkpoint may then be the older one, and lines of metrics.jsonl may be missing. Nothing goes
+unnoticed. Whole lines that are cut off metrics.jsonl after the last checkpoint of a run that goes on are no loss: their
+steps are done again.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Subject:
     before: dict[str, Any]
 
     def outcome(self, file: str, content: bytes) -> str:
-        """How it is noticed that a file has another content: "refused", "told", or else with nothing lost."""
+        """How it is noticed that a file has another content: "refused", "told", or "done again" with nothing lost."""
         (self.copy / file).write_bytes(content)
         # What proves itself is not proved again for a change elsewhere: that would take most of the time.
         names = [name for name in self.names if file.startswith(f"checkpoints/{name}/")]
@@ -107,11 +107,9 @@ class Subject:
         finally:
             self._restore(file)
         if not said:
-            if file == "metrics.jsonl" and self._is_done_again(content, found):
-                return "done again"
-            same = found == {name: self.before[name] for name in found}
-            assert same and file in STORE_FILES, f"a change of {file} was accepted in silence"
-            return "unnoticed"
+            again = file == "metrics.jsonl" and self._is_done_again(content, found)
+            assert again, f"a change of {file} was accepted in silence"
+            return "done again"
         assert str(self.copy / file) in " ".join(said), f"{file} is not named: {said}"
         self._check_rest(file, found)
         return "told"

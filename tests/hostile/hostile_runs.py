@@ -49,6 +49,7 @@ links("baselines", "baselines", "")
 links("baseline", "baselines/fixed", "")
 links("store", "store.sqlite", "secret.bin", AGAIN, REPLAY)
 links("log_of_the_store", "store.sqlite-wal", "secret.bin", AGAIN, REPLAY)
+links("seal_of_the_store", "store.sqlite.sha256", "secret.txt", AGAIN, REPLAY)
 links("settings", "config.yaml", "secret.txt", AGAIN, REPORT)
 links("result", "result.json", "secret.json", AGAIN, REPORT)
 links("environment", "env.json", "secret.json", AGAIN, REPORT)
@@ -110,6 +111,7 @@ pipes("result.json", AGAIN, REPORT)
 pipes("metrics.jsonl", AGAIN, REPORT)
 pipes("store.sqlite", AGAIN)
 pipes("store.sqlite-journal", AGAIN)
+pipes("store.sqlite.sha256", AGAIN)
 pipes("lock.json", AGAIN)
 pipes("env.json", AGAIN)
 pipes("network.json", ("describe", "run"))
@@ -167,6 +169,13 @@ store("columns_that_compute", "DROP TABLE meta", "CREATE TABLE meta (key TEXT DE
 store("a_table_of_another_kind", "CREATE VIRTUAL TABLE v USING fts5(a)")
 store("a_row_of_a_gigabyte", "INSERT INTO stages VALUES (99, 'x', 1, 1, zeroblob(80000000), 'x')")
 store("rows_that_are_forged", "UPDATE measurements SET content = '{\"x\": 1}'")
+
+
+@attack(*AGAIN, words="is larger than")
+def a_store_of_a_terabyte_of_holes(scene: Scene) -> None:
+    path = scene.run() / "store.sqlite"
+    path.with_name("store.sqlite.sha256").touch()
+    os.truncate(path, 2**40)
 
 
 def super_journal(scene: Scene, victim: Path) -> None:

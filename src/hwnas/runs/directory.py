@@ -27,6 +27,7 @@ from hwnas.runs.files import (
 from hwnas.runs.foreign import refuse_links
 from hwnas.runs.lock import RunLock
 from hwnas.runs.provenance import environment
+from hwnas.runs.seal import SEAL_ENDING, set_seal
 from hwnas.runs.settings import changes, write_settings
 from hwnas.runs.stop import Stop
 from hwnas.runs.store import RunStore
@@ -49,7 +50,7 @@ from hwnas.runs.stored import (
 LOCK, STORE = "lock.json", "store.sqlite"
 CHECKPOINTS = "checkpoints"
 # SQLite's side files go before the store: one that outlives it would be replayed into the next store of that name.
-_STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", STORE)
+_STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", f"{STORE}{SEAL_ENDING}", STORE)
 _OUTPUTS = (METRICS, RESULT, *NETWORK_FILES, "report.html")
 _RESUMED_SINCE = 2  # version of the run's format
 _CHECKPOINT_NAME = re.compile(r"(?!step-|broken-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -100,10 +101,7 @@ class RunDirectory:
 
     @staticmethod
     def reserve(path: Path) -> RunLock:
-        """Takes the lock of a directory for a run that is opened later; raises as `open` does.
-
-        A directory that holds something else is left alone.
-        """
+        """Takes the lock of a directory, if it holds nothing else, for a run that is opened later; raises as `open`."""
         make_directory(path)
         refuse_links(path, (LOCK, CONFIG, ENVIRONMENT, *_STORE_FILES, *_OUTPUTS), (CHECKPOINTS, LATENCY, BASELINES))
         try:
@@ -132,9 +130,11 @@ class RunDirectory:
         self.close()
 
     def close(self) -> None:
-        """Closes the store and gives the lock back."""
+        """Closes and seals the store, and gives the lock back."""
         try:
             self._store.close()
+            if self._stored.version >= _RESUMED_SINCE:
+                set_seal(self.path / STORE)
         finally:
             self._lock.release()
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hwnas.core.errors import InputError
+from hwnas.runs.seal import SEAL_ENDING
 
 LARGEST_CELL_BYTES = 2**26  # of a store; expressions in its tables could make larger ones out of nothing
-_BESIDE = ("", "-journal", "-wal", "-shm")  # a store and SQLite's own files
+_BESIDE = ("", "-journal", "-wal", "-shm", SEAL_ENDING)  # a store, SQLite's own files, and the seal
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # ends a journal that names a super-journal
 
 

@@ -24,6 +24,7 @@ from hwnas.runs.files import decode_json, encode_json, write_error
 from hwnas.runs.foreign import strange_files, strange_schema
 from hwnas.runs.measurements import MeasurementRecord, read_measurements, write_measurements
 from hwnas.runs.schema import COLUMNS, STORE_VERSION, statements, tables
+from hwnas.runs.seal import break_seal, broken
 
 _BUSY_SECONDS = 30.0
 _PAGE_BYTES = 4096
@@ -270,6 +271,7 @@ class RunStore:
         with self._transaction():
             is_empty = self._connection.execute("SELECT name FROM sqlite_master").fetchone() is None
             if is_empty and new:
+                break_seal(self._path)
                 for statement in statements(STORE_VERSION):
                     self._connection.execute(statement)
                 self._connection.execute("INSERT INTO meta VALUES ('version', ?)", (str(STORE_VERSION),))
@@ -301,6 +303,8 @@ class RunStore:
         self._tables = tables(int(version[0]))
         for table in self._tables:
             self._rows(table)
+        if reason := broken(self._path):
+            raise self._damaged(reason)
 
     def _is_cut_off(self) -> bool:
         """Whether the file is shorter than its pages, which SQLite overlooks where the rest of a page is unused."""
@@ -322,6 +326,7 @@ class RunStore:
 
     def _insert(self, table: str, *values: str | int | float) -> int:
         """Adds a row within a transaction and returns its number."""
+        break_seal(self._path)
         number = int(self._connection.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {table}").fetchone()[0])
         row = (number, *values, _row_sha256(table, number, *values))
         self._row_bytes = sum(len(str(value)) for value in row)

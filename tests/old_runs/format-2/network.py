@@ -52,9 +52,9 @@ class Network(Group):
     def __init__(self) -> None:
         super().__init__(
             stem=Group(conv=nn.Conv2d(1, 8, 1, bias=False), bn=BatchNorm(8)),
-            conv1=Group(conv=nn.Conv2d(8, 24, 3, padding=1, bias=False), bn=BatchNorm(24)),
-            conv2=Group(conv=nn.Conv2d(24, 8, 7, padding=3, bias=False), bn=BatchNorm(8)),
-            conv3=Group(conv=nn.Conv2d(8, 8, 7, padding=3, bias=False), bn=BatchNorm(8)),
+            conv1=Group(conv=nn.Conv2d(8, 24, 7, padding=3, bias=False), bn=BatchNorm(24)),
+            conv2=Group(conv=nn.Conv2d(24, 8, 3, padding=1, bias=False), bn=BatchNorm(8)),
+            conv3=Group(conv=nn.Conv2d(8, 8, 5, padding=2, bias=False), bn=BatchNorm(8)),
             classifier=Group(linear=nn.Linear(8, 2)),
         )
 
@@ -62,13 +62,13 @@ class Network(Group):
         # stem: ConvBnAct(out_channels=8, kernel=1, activation='relu')
         x = F.relu(self.stem.bn(self.stem.conv(x)))  # 8, 4, 32
 
-        # conv1: ConvBnAct(out_channels=24, kernel=3, activation='relu')
+        # conv1: ConvBnAct(out_channels=24, kernel=7, activation='relu')
         x = F.relu(self.conv1.bn(self.conv1.conv(x)))  # 24, 4, 32
 
-        # conv2: ConvBnAct(out_channels=8, kernel=7, activation='relu')
+        # conv2: ConvBnAct(out_channels=8, kernel=3, activation='relu')
         x = F.relu(self.conv2.bn(self.conv2.conv(x)))  # 8, 4, 32
 
-        # conv3: ConvBnAct(out_channels=8, kernel=7, activation='relu')
+        # conv3: ConvBnAct(out_channels=8, kernel=5, activation='relu')
         x = F.relu(self.conv3.bn(self.conv3.conv(x)))  # 8, 4, 32
 
         # classifier: Classifier(classes=2)

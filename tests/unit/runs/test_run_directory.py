@@ -102,7 +102,8 @@ def test_fresh_removes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> None
         assert run.checkpoints("train/searched/scratch").latest() is None
     left = set(everything(tmp_path))
     assert left == {
-        "config.yaml", "env.json", "store.sqlite", "notes.txt", "checkpoints/search/mine.txt", "latency/mine.csv"
+        "config.yaml", "env.json", "store.sqlite", "store.sqlite.sha256", "notes.txt", "checkpoints/search/mine.txt",
+        "latency/mine.csv",
     }  # fmt: skip
     with RunDirectory.open(tmp_path, other) as run:
         assert run.resumed
@@ -323,7 +324,7 @@ def test_a_start_that_is_killed_anywhere_can_be_started_again(tmp_path: Path) ->
     for path in copies:
         with RunDirectory.open(path, CONFIG) as run:
             assert run.store.is_empty()
-        assert sorted(os.listdir(path)) == ["config.yaml", "env.json", "store.sqlite"]
+        assert sorted(os.listdir(path)) == ["config.yaml", "env.json", "store.sqlite", "store.sqlite.sha256"]
     assert len(copies) > 10
 
 
@@ -340,7 +341,7 @@ def test_a_fresh_that_is_killed_anywhere_leaves_the_old_run_or_none(tmp_path: Pa
             outcomes.append("refused")
         with RunDirectory.open(path, CONFIG, fresh=True) as run:
             assert run.store.is_empty() and run.checkpoints("search").latest() is None
-        assert sorted(os.listdir(path)) == ["config.yaml", "env.json", "store.sqlite"]
+        assert sorted(os.listdir(path)) == ["config.yaml", "env.json", "store.sqlite", "store.sqlite.sha256"]
     assert outcomes == sorted(outcomes, key=["old", "refused", "new"].index)
     assert set(outcomes) == {"old", "refused", "new"}
 

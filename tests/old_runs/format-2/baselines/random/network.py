@@ -52,7 +52,7 @@ class Network(Group):
     def __init__(self) -> None:
         super().__init__(
             stem=Group(conv=nn.Conv2d(1, 8, 1, bias=False), bn=BatchNorm(8)),
-            conv1=Group(conv=nn.Conv2d(8, 24, 5, padding=2, bias=False), bn=BatchNorm(24)),
+            conv1=Group(conv=nn.Conv2d(8, 24, 7, padding=3, bias=False), bn=BatchNorm(24)),
             conv2=Group(conv=nn.Conv2d(24, 8, 3, padding=1, bias=False), bn=BatchNorm(8)),
             conv3=Group(conv=nn.Conv2d(8, 8, 7, padding=3, bias=False), bn=BatchNorm(8)),
             classifier=Group(linear=nn.Linear(8, 2)),
@@ -62,7 +62,7 @@ class Network(Group):
         # stem: ConvBnAct(out_channels=8, kernel=1, activation='relu')
         x = F.relu(self.stem.bn(self.stem.conv(x)))  # 8, 4, 32
 
-        # conv1: ConvBnAct(out_channels=24, kernel=5, activation='relu')
+        # conv1: ConvBnAct(out_channels=24, kernel=7, activation='relu')
         x = F.relu(self.conv1.bn(self.conv1.conv(x)))  # 24, 4, 32
 
         # conv2: ConvBnAct(out_channels=8, kernel=3, activation='relu')
