@@ -149,7 +149,9 @@ def test_a_bad_image_is_named_whatever_it_is_called(ask: Asked, every: int, scen
         bad.unlink()
     for name in file_names():
         (scene.at / "photos" / "dog" / f"{name}.png").write_text("no image")
-    assert "works on its own" in said(scene, ask((*FIT, "photos", "--space", "toy", "--skip-bad"), scene.at))
+    shown = said(scene, ask((*FIT, "photos", "--space", "toy", "--skip-bad"), scene.at))
+    assert f"{len(file_names())} of the images in photos could not be read and are left out" in shown
+    assert "works on its own" in shown
 
 
 @sampled

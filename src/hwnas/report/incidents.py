@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwnas.report.reading import rows, text
+from hwnas.report import wording
+from hwnas.report.reading import mapping, number, rows, text
 
 MOST = 10
 
@@ -20,6 +21,9 @@ def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
     said = list(problems[:MOST])
     if len(problems) > MOST:
         said.append(f"{len(problems) - MOST} other parts of the run directory are damaged or missing.")
+    skipped = number(mapping(result.get("data")).get("skipped"))
+    if skipped:
+        said.append(f"{wording.count(skipped)} of the images could not be read and were left out.")
     said += [_setback(row) for row in rows(result.get("setbacks"))[:MOST]]
     failed = rows(result.get("failed_candidates"))
     if failed:

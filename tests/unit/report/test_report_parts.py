@@ -196,6 +196,7 @@ def test_known_roles_look_the_same_everywhere():
 
 def test_what_went_wrong_on_the_way_stands_at_the_head() -> None:
     result = {
+        "data": {"skipped": 1200},
         "setbacks": [
             {"stage": "search", "step": 640, "loss": "nan", "back_to": 600},
             {"stage": "train/a/scratch", "step": 200, "loss": "weights", "back_to": 0},
@@ -204,6 +205,7 @@ def test_what_went_wrong_on_the_way_stands_at_the_head() -> None:
     }
     assert incidents(result, ["metrics.jsonl, line 17 is damaged"]) == [
         "metrics.jsonl, line 17 is damaged",
+        "1,200 of the images could not be read and were left out.",
         "search: the loss was nan at step 640; the training went back to step 600 and on with half the learning rate.",
         "train/a/scratch: a weight was not finite at step 200; the training went back to step 0 and on with half the "
         "learning rate.",
