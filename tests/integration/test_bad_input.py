@@ -218,7 +218,7 @@ def test_what_is_no_network_is_refused_by_every_command(refused: Refused, here: 
         "empty": "there is no network",
         "": "there is no network",
         "/bin/sh": "is no network",
-        "list.json": "list.json: expected a network",
+        "list.json": "list.json: arch_def[0] must be a list of block strings",
         "half.json": "not valid JSON",
         "deep.json": "not valid JSON",
         "run/result.json": "result.json: architecture",

@@ -45,7 +45,9 @@ NO_CALLS = set(
     "yaml.full_load yaml.full_load_all tempfile.mktemp shutil.unpack_archive subprocess.getoutput "
     "subprocess.getstatusoutput onnx.load onnx.load_model onnx.hub.load asyncio.create_subprocess_shell".split()
 )
-MODULES_BY_NAME = {"src/hwnas/__init__.py": "loads its own modules when they are asked for, by a table in that file"}
+MODULES_BY_NAME = {
+    "src/hwnas/core/on_demand.py": "loads our own modules when they are asked for, by tables in the code"
+}
 REASONS = {"socket": SOCKETS, "subprocess": SUBPROCESSES, "importlib.import_module": MODULES_BY_NAME}
 NO_METHODS = {"extractall", "enable_load_extension", "load_extension", "register_custom_ops_library", "executescript"}
 # A keyword that must be given, and its value.

@@ -89,7 +89,9 @@ class UnknownName(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         spelt = {one.lower(): one for one in names}
-        near = [spelt[one] for one in difflib.get_close_matches(name[:100].lower(), spelt, n=_MANY_NAMES, cutoff=0.4)]
+        asked = name[:100].lower()
+        near = [spelt[one] for one in difflib.get_close_matches(asked, spelt, n=_MANY_NAMES, cutoff=0.4)]
+        near.sort(key=lambda one: not (asked and one.lower().startswith(asked)))  # what was begun, before what is alike
         hint = f"did you mean {near[0]!r}? " if near else ""
         listed = names if len(names) <= _MANY_NAMES else sorted(near or names[:_MANY_NAMES])
         others = f" and {len(names) - len(listed)} others" if len(listed) < len(names) else ""

@@ -89,7 +89,7 @@ PUBLISHED = (
         reported_top1=82.7,
         note=(
             "timm's strided averages count the zeros around the map, TensorFlow's do not; this network does as timm"
-            " does and takes its weights."
+            " does and takes its weights"
         ),
         timm="nasnetalarge",
     ),

@@ -76,7 +76,7 @@ def test_workers_give_the_same_batches_and_the_same_sentence(image_folder):
 
     (root / "cat" / "002.png").write_bytes(b"no image")
     split = FolderSplit(root, ("cat/001.png", "cat/002.png"), torch.tensor([0, 0]), PixelFormat(3, 20), num_workers=1)
-    with pytest.raises(DataError, match=r"^image 'cat/002.png' cannot be read \(it is in no image format"):
+    with pytest.raises(DataError, match=r"^image 'cat/002.png' cannot be read \(it is none of JPEG, PNG"):
         list(split.batches([torch.tensor([0, 1])]))
 
 
@@ -198,7 +198,7 @@ def test_a_class_of_bad_images_is_named_even_when_skipping(image_folder):
 def test_huge_images_are_refused_before_they_are_decoded(image_folder):
     root = image_folder({"cat": 6, "dog": 6})
     Image.new("1", (12_000, 8_000)).save(root / "cat" / "huge.png")
-    with pytest.raises(DataError, match="image 'cat/huge.png' has more than 89,478,485 pixels"):
+    with pytest.raises(DataError, match="image 'cat/huge.png' has more than 50,331,648 pixels"):
         load_data(str(root))
     assert load_data(str(root), skip_bad=True).skipped == 1
 
@@ -256,7 +256,7 @@ def test_a_script_that_calls_itself_an_image_is_not_run(tmp_path):
     canary = tmp_path / "canary"
     script = f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n({canary}) (w) file closefile showpage\n"
     (tmp_path / "art.png").write_text(script)
-    with pytest.raises(DataError, match="no image format that Pillow reads"):
+    with pytest.raises(DataError, match="it is none of JPEG, PNG"):
         decode(tmp_path / "art.png")
     assert not canary.exists()
 

@@ -26,7 +26,8 @@ TIMM_OPTIONS: dict[str, dict[str, Any]] = {
 }
 TWINS = [
     *((name, "torchvision", one.torchvision) for name, one in NETWORKS.items() if one.torchvision),
-    *((name, "timm", one.timm) for name, one in NETWORKS.items() if one.timm),
+    # timm registers NASNet's modules in another order: tests of their own hold it.
+    *((name, "timm", one.timm) for name, one in NETWORKS.items() if one.timm and name != "nasnet-a-large"),
 ]
 
 

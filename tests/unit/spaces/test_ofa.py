@@ -12,6 +12,7 @@ from hwnas.core.counting import count
 from hwnas.core.errors import InputError
 from hwnas.core.layers import Classifier, ConvBnAct, MBConv
 from hwnas.spaces.ofa import KNOWN, RESOLUTIONS, OfaSpace, ofa_space
+from hwnas.spaces.ofa_frame import ofa_proxyless
 
 MOBILENET_V3, PROXYLESS = ofa_space("ofa-mobilenet-v3", False), ofa_space("ofa-proxyless", False)
 WIDE = ofa_space("ofa-mobilenet-v3", False, width=1.2)
@@ -120,4 +121,4 @@ def test_resolutions_are_searched_where_there_are_several() -> None:
 
 def test_widths_are_in_the_name() -> None:
     assert [space.choices.name for space in (MOBILENET_V3, WIDE)] == ["ofa-mobilenet-v3@1", "ofa-mobilenet-v3-w1.2@1"]
-    assert PROXYLESS.choices.name == "ofa-proxyless@1" and PROXYLESS.width == 1.3
+    assert PROXYLESS.choices.name == "ofa-proxyless@1" and PROXYLESS.frame == ofa_proxyless(1.3)

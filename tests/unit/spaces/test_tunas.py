@@ -17,9 +17,9 @@ from hwnas.spaces.tunas import (
 )
 from hwnas.spaces.tunas_mobilenet_v3 import tunas_mobilenet_v3_space
 
-PROXYLESS = tunas_proxyless_space(enlarged=False)
-ENLARGED = tunas_proxyless_space(enlarged=True)
-MOBILENET_V3 = tunas_mobilenet_v3_space()
+PROXYLESS = tunas_proxyless_space(enlarged=False, classes=1000)
+ENLARGED = tunas_proxyless_space(enlarged=True, classes=1000)
+MOBILENET_V3 = tunas_mobilenet_v3_space(classes=1000)
 # tunas/mobile_model_archive.py: filters of stem, first block, stages, head; operations.
 ARCHIVE = {
     "MobileNetV2": (

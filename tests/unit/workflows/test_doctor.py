@@ -8,6 +8,8 @@ import pytest
 
 from hwnas.core.errors import TargetUnavailable
 from hwnas.hardware import targets
+from hwnas.hardware.sealed import sealed_text
+from hwnas.hardware.store import FORMAT
 from hwnas.workflows import doctor
 
 
@@ -34,9 +36,8 @@ def test_what_is_missing_has_a_remedy(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_stored_targets_are_named_and_foreign_files_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HWNAS_CACHE", str(tmp_path))
-    (tmp_path / "a.json").write_text(
-        '{"content": {"target": "onnxruntime-f32", "key": {"input_shape": [3, 32, 32]}, "layers": {"x": 1}}}'
-    )
+    content = {"target": "onnxruntime-f32", "key": {"input_shape": [3, 32, 32]}, "layers": {"x": 1}}
+    (tmp_path / "a.json").write_text(sealed_text(FORMAT, content))
     (tmp_path / "b.json").write_text("[]")
     (tmp_path / "c.json").write_text("{")
     (finding,) = doctor._cache()
