@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ pytest.register_assert_rewrite("hwnas.testing.engines", "hwnas.testing.spaces", 
 
 # More threads beside other busy processes make small networks many times slower, and sums depend on their number.
 torch.set_num_threads(1)
+# A shell has what it starts in the background ignore Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 PROJECT = Path(__file__).resolve().parents[1]
 
 

@@ -89,9 +89,8 @@ def fit(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         command = [sys.executable, "-m", "hwnas", "fit", *SETTINGS, "--out", str(tmp_path / out), *more]
         environment = {**os.environ, **ENVIRONMENT, "HWNAS_CACHE": str(tmp_path / cache), MARK: mark}
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
-        )  # fmt: skip
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         started.append(Running(process, tmp_path / out, mark))
         return started[-1]
 
