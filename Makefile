@@ -31,8 +31,9 @@ $(STAMP): pyproject.toml
 demo: setup
 	$(BIN)/hwnas fit --budget 40% --out runs/demo
 
+# Two processes: each may take 2 GB, and what is measured in tests must not fight over cores.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
