@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.register_assert_rewrite("hwnas.testing.engines", "hwnas.testing.spaces", "hwnas.testing.strategies")
+pytest.register_assert_rewrite(
+    "hwnas.testing.controllers", "hwnas.testing.engines", "hwnas.testing.spaces", "hwnas.testing.strategies"
+)
 
 # More threads beside other busy processes make small networks many times slower, and sums depend on their number.
 torch.set_num_threads(1)

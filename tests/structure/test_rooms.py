@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "": {"api", "core"},
 }
-WITHOUT_TORCH = {"core", "spaces", "networks", "formats", "hardware", "report", "runs"}
+WITHOUT_TORCH = {"core", "spaces", "networks", "formats", "hardware", "controllers", "report", "runs"}
 TENSORS = {"torch", "torchvision", "timm"}
 
 

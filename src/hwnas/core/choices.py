@@ -178,14 +178,33 @@ class ChoiceSpace:
 
     def size(self) -> int:
         """The exact number of canonical architectures."""
-        total = 1
-        for choice in self.choices:
-            if choice.condition is None and choice.name not in self._places_of:
-                total *= self._subtree_size(choice)
+        ways = prod(self._subtree_size(choice) for choice in self._roots())
+        return ways * prod(sum(self._placements(places)) for places in self.equal_places)
+
+    def architecture_at(self, index: int) -> Architecture:
+        """The canonical architecture of a number: each has one from 0 to `size() - 1`, and every number is one's.
+
+        A number drawn uniformly is a network drawn uniformly, which `sample` is not: that draws what can be written in
+        several ways more often, and what lies in a small branch of a condition.
+
+        Raises:
+            InputError: no such number.
+        """
+        if not 0 <= index < self.size():
+            raise InputError(f"space {self.name} has architectures 0 to {self.size() - 1}, not {quoted(index)}")
+        options: dict[str, Option] = {}
+        for root in self._roots():
+            index, own = divmod(index, self._subtree_size(root))
+            self._place_subtree(root, own, options)
         for places in self.equal_places:
-            kept = len(self[places.choices[0]].options) - 1
-            total *= sum(kept**count for count in range(len(places.choices) + 1))
-        return total
+            kept = [option for option in self[places.choices[0]].options if option != places.removed]
+            index, own = divmod(index, sum(self._placements(places)))
+            depth, rank = _bucket(self._placements(places), own)
+            options.update(dict.fromkeys(places.choices, places.removed))
+            for name in places.choices[:depth]:
+                rank, column = divmod(rank, len(kept))
+                options[name] = kept[column]
+        return self.architecture(options)
 
     def size_with_inactive(self) -> int:
         """The product of all option counts, as papers count that give a value to choices that are not live, too."""
@@ -199,13 +218,25 @@ class ChoiceSpace:
                 yield Architecture(self.name, tuple(chosen.items()))
                 return
             choice = self.choices[index]
-            if not self._live(choice, chosen):
+            options = self.options_after(choice, chosen)
+            if not options:
                 yield from walk(index + 1, chosen)
-                return
-            for option in self._canonical_options(choice, chosen):
+            for option in options:
                 yield from walk(index + 1, {**chosen, choice.name: option})
 
         return walk(0, {})
+
+    def options_after(self, choice: Choice, chosen: Mapping[str, Option]) -> tuple[Option, ...]:
+        """The options that lead to a canonical architecture after those of the choices before.
+
+        None where the choice is not live; the removal alone where an earlier one of its equal places is removed.
+        """
+        if not self._live(choice, chosen):
+            return ()
+        places = self._places_of.get(choice.name)
+        if places and any(chosen.get(name) == places.removed for name in places.choices):
+            return (places.removed,)
+        return choice.options
 
     def _live(self, choice: Choice, chosen: Mapping[str, Option]) -> bool:
         condition = choice.condition
@@ -225,13 +256,6 @@ class ChoiceSpace:
             options = sorted((chosen[name] for name in places.choices), key=lambda option: option == places.removed)
             chosen.update(zip(places.choices, options, strict=True))
         return Architecture(self.name, tuple(chosen.items()))
-
-    def _canonical_options(self, choice: Choice, chosen: Mapping[str, Option]) -> tuple[Option, ...]:
-        """The options that leave the architecture canonical: after a removed place all equal ones are removed, too."""
-        places = self._places_of.get(choice.name)
-        if places and any(chosen.get(name) == places.removed for name in places.choices):
-            return (places.removed,)
-        return choice.options
 
     def _checked_places(self) -> dict[str, EqualPlaces]:
         """Which equal places each choice belongs to."""
@@ -254,13 +278,40 @@ class ChoiceSpace:
             found.update(dict.fromkeys(places.choices, places))
         return found
 
+    def _roots(self) -> list[Choice]:
+        """The choices that are always live, but for equal places."""
+        return [choice for choice in self.choices if choice.condition is None and choice.name not in self._places_of]
+
+    def _children(self, choice: Choice, option: Option) -> list[Choice]:
+        """The choices that this option makes live."""
+        conditions = ((child, child.condition) for child in self.choices)
+        return [child for child, c in conditions if c is not None and c.choice == choice.name and option in c.values]
+
+    def _ways(self, choice: Choice) -> list[int]:
+        """How many ways there are to settle all that depends on a choice, for each of its options."""
+        return [prod(self._subtree_size(c) for c in self._children(choice, option)) for option in choice.options]
+
     def _subtree_size(self, choice: Choice) -> int:
-        children = [c for c in self.choices if c.condition is not None and c.condition.choice == choice.name]
-        total = 0
-        for option in choice.options:
-            ways = 1
-            for child in children:
-                if child.condition is not None and option in child.condition.values:
-                    ways *= self._subtree_size(child)
-            total += ways
-        return total
+        return sum(self._ways(choice))
+
+    def _place_subtree(self, choice: Choice, index: int, options: dict[str, Option]) -> None:
+        """Enters the options of a choice, and of all that depend on it, for one of their `_subtree_size` ways."""
+        column, index = _bucket(self._ways(choice), index)
+        options[choice.name] = choice.options[column]
+        for child in self._children(choice, choice.options[column]):
+            index, own = divmod(index, self._subtree_size(child))
+            self._place_subtree(child, own, options)
+
+    def _placements(self, places: EqualPlaces) -> list[int]:
+        """How many canonical arrangements of equal places keep none of them, one, two and so on."""
+        kept = len(self[places.choices[0]].options) - 1
+        return [kept**depth for depth in range(len(places.choices) + 1)]
+
+
+def _bucket(sizes: list[int], index: int) -> tuple[int, int]:
+    """Which of several sizes in a row an index falls into, and where in it."""
+    for bucket, size in enumerate(sizes):
+        if index < size:
+            return bucket, index
+        index -= size
+    raise IndexError(index)

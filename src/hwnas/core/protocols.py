@@ -121,6 +121,46 @@ class Evaluator(Protocol):
         ...
 
 
+class Controller(Protocol):
+    """Proposes architectures and learns from their scores.
+
+    What it proposes is a function of its seed, its settings and what it has observed. `load_state_dict` brings a new
+    controller of the same space, seed and settings to where `state_dict` was taken.
+    """
+
+    def propose(self, count: int) -> list[Architecture]:
+        """Architectures to score next, canonical; fewer than `count`, or none, where there is nothing left to try."""
+        ...
+
+    def observe(self, scored: Sequence[tuple[Architecture, float]]) -> None:
+        """Learns the scores of proposed architectures, higher is better, in the order in which they were proposed.
+
+        Raises:
+            InputError: a score is not finite.
+        """
+        ...
+
+    def best_guess(self) -> Architecture:
+        """The architecture that it would deliver now.
+
+        Raises:
+            InputError: that is the best it has observed, and it has observed none.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it has learned, as plain JSON values."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there.
+
+        Raises:
+            FileFormatError: a field is missing or wrong, or the state is of another controller, space or setting.
+        """
+        ...
+
+
 class Runner(Protocol):
     """One loaded network, ready to run."""
 

@@ -1,0 +1,179 @@
+"""Independent categoricals with REINFORCE: one distribution for each choice, moved towards what scored above average.
+
+Source: Bender et al. 2020, "Can weight sharing outperform random architecture search? An investigation with TuNAS",
+and its released code (github.com/google-research/google-research, tunas/): logits from 0, a zero-debiased moving
+average of the scores as the baseline, updated before it is used, Adam with β1 = 0.
+Differs:
+- the learning rate is for hundreds of evaluations, not for a hundred thousand steps, and has no schedule;
+- in equal places, what follows a removed layer is no decision: a network has one probability, not that of one of its
+  encodings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hwnas.controllers.identity import Identity, Scored, check_scores, whole
+from hwnas.core.architecture import Architecture, Option
+from hwnas.core.choices import ChoiceSpace
+from hwnas.core.errors import InputError, fields_of
+from hwnas.core.seeds import rng_for
+
+_BETA2, _EPSILON = 0.999, 1e-8  # of Adam
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalSettings:
+    """What can be set about the controller.
+
+    Args:
+        lr: learning rate of Adam, above zero.
+        baseline_decay: of the scores' moving average, 0 to below 1.
+        entropy_weight: reward for a nat of entropy of the live choices; 0 as in TuNAS.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    lr: float = 0.1
+    baseline_decay: float = 0.95
+    entropy_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.lr < np.inf and 0 <= self.baseline_decay < 1 and 0 <= self.entropy_weight < np.inf):
+            raise InputError(f"REINFORCE needs lr > 0, a decay of 0 to below 1, entropy weight >= 0, not {self}")
+
+
+class CategoricalController:
+    """A softmax over the options of every choice, learned by REINFORCE.
+
+    Args:
+        space: what is proposed from.
+        seed: everything random is drawn from it.
+        settings: how.
+    """
+
+    def __init__(self, space: ChoiceSpace, seed: int, settings: CategoricalSettings | None = None) -> None:
+        self._settings = settings or CategoricalSettings()
+        self._identity = Identity("reinforce", space, seed, self._settings)
+        ends = np.cumsum([0, *(len(choice.options) for choice in space.choices)]).tolist()
+        self._columns = {c.name: slice(a, b) for c, a, b in zip(space.choices, ends, ends[1:], strict=False)}
+        self.logits = np.zeros(ends[-1])  # of all options in a row
+        self._squares = np.zeros(ends[-1])  # Adam's moving average of squared gradients
+        self._baseline = 0.0  # biased towards the zero from which it began
+        self._proposed = self._updates = 0
+
+    def propose(self, count: int) -> list[Architecture]:
+        """Independent draws; what was drawn before may come again."""
+        drawn = []
+        for _ in range(count):
+            points = rng_for(self._identity.seed, "reinforce", self._proposed).random(len(self._columns))
+            drawn.append(self._walk(dict(zip(self._columns, points.tolist(), strict=True))))
+            self._proposed += 1
+        return drawn
+
+    def observe(self, scored: Sequence[Scored]) -> None:
+        """One step of Adam on the mean gradient of what was scored together."""
+        check_scores(scored)
+        if not scored:
+            return
+        settings = self._settings
+        mean = sum(score for _, score in scored) / len(scored)
+        self._updates += 1
+        self._baseline += (1 - settings.baseline_decay) * (mean - self._baseline)
+        average = self._baseline / (1 - settings.baseline_decay**self._updates)
+        gradient = sum(self.gradient(arch, score - average) for arch, score in scored) / len(scored)
+        self._squares += (1 - _BETA2) * (gradient**2 - self._squares)
+        scale = np.sqrt(self._squares / (1 - _BETA2**self._updates)) + _EPSILON
+        self.logits += settings.lr * gradient / scale
+
+    def best_guess(self) -> Architecture:
+        """The most likely option of every choice, in order."""
+        return self._walk(None)
+
+    def log_probability(self, arch: Architecture) -> float:
+        """The logarithm of an architecture's probability, summed over the choices that were decisions."""
+        chosen = self._identity.space.canonical(arch).as_dict()
+        return float(sum(np.log(p[column]) for _, column, p in self._decisions(chosen)))
+
+    def entropy(self, arch: Architecture) -> float:
+        """Entropy in nats of the choices that are live in an architecture, summed."""
+        chosen = self._identity.space.canonical(arch).as_dict()
+        return float(sum(-(p * _log(p)).sum() for _, _, p in self._decisions(chosen)))
+
+    def gradient(self, arch: Architecture, advantage: float) -> np.ndarray:
+        """∂/∂logits of advantage · ln p(arch) + entropy weight · entropy(arch), a row over all options.
+
+        With p = softmax(z): ∂ln p_i/∂z = onehot_i − p, and ∂H/∂z_j = −p_j·(ln p_j + H).
+        """
+        row = np.zeros_like(self.logits)
+        chosen = self._identity.space.canonical(arch).as_dict()
+        for columns, column, p in self._decisions(chosen):
+            entropy = -(p * _log(p)).sum()
+            row[columns] = -advantage * p - self._settings.entropy_weight * p * (_log(p) + entropy)
+            row[columns.start + column] += advantage
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """Logits, Adam's squares and the baseline."""
+        learned = {
+            "proposed": self._proposed, "updates": self._updates, "baseline": self._baseline,
+            "logits": self.logits.tolist(), "squares": self._squares.tolist(),
+        }  # fmt: skip
+        return self._identity.state(learned)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state."""
+        self._identity.check(state)
+        with fields_of("state of a REINFORCE controller"):
+            proposed, updates, baseline = whole(state["proposed"]), whole(state["updates"]), float(state["baseline"])
+            logits, squares = (np.array(state[name], dtype=np.float64) for name in ("logits", "squares"))
+            finite = np.isfinite([baseline, *logits, *squares]).all() and squares.min(initial=0.0) >= 0
+            if not (logits.shape == squares.shape == self.logits.shape and finite):
+                raise ValueError(f"expected {len(self.logits)} finite logits and squares")
+        self._proposed, self._updates, self._baseline = proposed, updates, baseline
+        self.logits, self._squares = logits, squares
+
+    def _probabilities(self, name: str) -> np.ndarray:
+        logits = self.logits[self._columns[name]]
+        powers: np.ndarray = np.exp(logits - logits.max())
+        shares: np.ndarray = powers / powers.sum()
+        return shares
+
+    def _walk(self, points: Mapping[str, float] | None) -> Architecture:
+        """The architecture that these uniform draws give; the most likely one without draws."""
+        space = self._identity.space
+        chosen: dict[str, Option] = {}
+        for choice in space.choices:
+            options = space.options_after(choice, chosen)
+            if len(options) == len(choice.options):
+                p = self._probabilities(choice.name)
+                column = int(p.argmax()) if points is None else int((points[choice.name] >= p.cumsum()).sum())
+                chosen[choice.name] = options[min(column, len(options) - 1)]
+            elif options:
+                chosen[choice.name] = options[0]
+        return space.architecture(chosen)
+
+    def _decisions(self, chosen: Mapping[str, Option]) -> list[tuple[slice, int, np.ndarray]]:
+        """Of every choice that was a decision: its place in the row, the option taken, the probabilities of all."""
+        space = self._identity.space
+        before: dict[str, Option] = {}
+        found = []
+        for choice in space.choices:
+            options = space.options_after(choice, before)
+            if options:
+                before[choice.name] = chosen[choice.name]
+            if len(options) == len(choice.options) > 1:
+                column = choice.options.index(chosen[choice.name])
+                found.append((self._columns[choice.name], column, self._probabilities(choice.name)))
+        return found
+
+
+def _log(p: np.ndarray) -> np.ndarray:
+    """The logarithm, finite where an option has no probability left: there p·ln p is zero all the same."""
+    logarithms: np.ndarray = np.log(np.maximum(p, 1e-300))
+    return logarithms

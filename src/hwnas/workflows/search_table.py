@@ -1,0 +1,157 @@
+"""A black-box search where every answer is known: on a table of trained networks, in seconds, against the true best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwnas.core.architecture import Architecture
+from hwnas.core.choices import ChoiceSpace
+from hwnas.core.counted import MacsModel
+from hwnas.core.errors import BudgetError, FileFormatError, said_of
+from hwnas.core.objective import Objective
+from hwnas.core.protocols import Controller, NoCheckpoints, Progress
+from hwnas.evaluation.nas_bench_macro import TEST_IMAGES, benchmark_rows
+from hwnas.evaluation.truth_table import TruthTable
+from hwnas.runs.files import read_json
+from hwnas.spaces.macro import MacroSpace
+from hwnas.strategies.black_box import BlackBoxSearched, BlackBoxSettings, Evaluated, search
+
+FORMAT = "hwnas-table-search@1"
+_LIMIT_BYTES = 2**23  # of a table; the published one has 1.2 MB
+MakeController = Callable[[ChoiceSpace, int], Controller]
+
+
+@dataclass(frozen=True)
+class KnownNetworks:
+    """A space of which every network was trained.
+
+    Args:
+        choices: the space.
+        accuracies: test accuracy, 0 to 1, of every architecture.
+        macs: multiply-accumulates of every architecture, counted.
+        images: how many the networks were tested on.
+    """
+
+    choices: ChoiceSpace
+    accuracies: dict[Architecture, float]
+    macs: dict[Architecture, int]
+    images: int
+
+    def best(self, objective: Objective) -> Evaluated:
+        """The network of the highest score.
+
+        Raises:
+            BudgetError: the objective admits none; says what the smallest one needs.
+        """
+        admitted = [arch for arch, macs in self.macs.items() if objective.admits(macs)]
+        if not admitted:
+            raise BudgetError(
+                f"no network of space {self.choices.name} is inside the limit: the smallest one has "
+                f"{min(self.macs.values()):,} MACs"
+            )
+        scored = ((arch, objective.score(self.accuracies[arch], self.macs[arch])) for arch in admitted)
+        arch, score = max(scored, key=lambda one: one[1])
+        return Evaluated(arch, self.accuracies[arch], self.macs[arch], score)
+
+
+@dataclass(frozen=True)
+class TableSearch:
+    """Searches of one table with seeds that follow each other.
+
+    Args:
+        searched: one for each seed.
+        seeds: theirs.
+        optimum: the network that they were looking for.
+    """
+
+    searched: tuple[BlackBoxSearched, ...]
+    seeds: tuple[int, ...]
+    optimum: Evaluated
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain values; regret is the optimum's score less that of the best found."""
+        return {
+            "format": FORMAT,
+            "optimum": _evaluated(self.optimum),
+            "searches": [
+                {
+                    "seed": seed,
+                    "evaluations": len(one.evaluated),
+                    "proposals": one.proposals,
+                    "best": _evaluated(best) if (best := one.best()) else None,
+                    "regret": self.optimum.score - best.score if best else None,
+                }
+                for seed, one in zip(self.seeds, self.searched, strict=True)
+            ],
+        }
+
+
+def read_macro_table(path: Path) -> KnownNetworks:
+    """NAS-Bench-Macro from its published JSON file.
+
+    Raises:
+        InputError: no such file.
+        FileFormatError: a row that is not understood, rows of one network that differ, one whose multiply-accumulates
+            are not those of its layers, or a network without a row; names the row.
+    """
+    space = MacroSpace()
+    terms = MacsModel().terms(space)
+    accuracies: dict[Architecture, float] = {}
+    macs: dict[Architecture, int] = {}
+    with said_of(path):
+        for digits, row in benchmark_rows(read_json(path, _LIMIT_BYTES)).items():
+            arch = space.of_digits(digits)
+            counted = macs.setdefault(arch, round(terms.total(arch)))
+            if row.macs != counted:
+                raise FileFormatError(f"row {digits}: flops is {row.macs:,}, and its layers have {counted:,} MACs")
+            if accuracies.setdefault(arch, row.accuracy) != row.accuracy:
+                same = space.encoding(arch)
+                raise FileFormatError(f"row {digits} is the network of {same}, and has another mean_acc")
+        missing = next((arch for arch in space.choices.enumerate() if arch not in accuracies), None)
+        if missing is not None:
+            raise FileFormatError(
+                f"{space.choices.size() - len(accuracies):,} of {space.choices.size():,} networks have no row, such as "
+                f"{space.encoding(missing)}"
+            )
+    return KnownNetworks(space.choices, accuracies, macs, TEST_IMAGES)
+
+
+def search_table(
+    known: KnownNetworks, controller: MakeController, objective: Objective, settings: BlackBoxSettings,
+    seeds: Sequence[int], progress: Progress,
+) -> TableSearch:  # fmt: skip
+    """One search for each seed.
+
+    Args:
+        known: what is searched.
+        controller: makes one of the space and a seed.
+        objective: what is looked for; its costs are multiply-accumulates.
+        settings: how long each search is.
+        seeds: of the searches.
+        progress: told how far each is.
+
+    Raises:
+        BudgetError: the objective admits no network.
+    """
+    optimum = known.best(objective)
+    evaluator = TruthTable(known.accuracies, known.images)
+    searched = [
+        search(
+            controller(known.choices, seed), evaluator, known.macs.__getitem__, objective, settings,
+            checkpoints=NoCheckpoints(), progress=progress, purpose=f"search/seed-{seed}",
+        )
+        for seed in seeds
+    ]  # fmt: skip
+    return TableSearch(tuple(searched), tuple(seeds), optimum)
+
+
+def _evaluated(one: Evaluated) -> dict[str, Any]:
+    return {
+        "architecture": one.architecture.to_json(),
+        "accuracy": one.accuracy,
+        "macs": one.cost,
+        "score": one.score,
+    }
