@@ -1,4 +1,4 @@
-"""Latency tables that others have published, made targets."""
+"""Tables that others have published: latencies become targets, accuracies are searched."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.api.arguments import checked_path
+from hwnas.api.arguments import check_number, checked_path
 from hwnas.core.errors import InputError, quoted
+from hwnas.core.objective import HardLimit, objective
+from hwnas.core.protocols import Progress, Silence
+from hwnas.core.seeds import LARGEST_SEED
 from hwnas.core.text import check_text
 
 if TYPE_CHECKING:
+    from hwnas.workflows.search_table import TableSearch
     from hwnas.workflows.tables import ImportedTable
 
 MOST_FILES, LONGEST_DEVICE = 100, 200
+MOST_EVALUATIONS, MOST_SEEDS = 10**6, 1000
 
 
 def import_table(
@@ -39,3 +44,60 @@ def import_table(
     if len(device) > LONGEST_DEVICE:
         raise InputError(f"--device is a few words, at most {LONGEST_DEVICE} characters, not {len(device):,}")
     return import_files([checked_path("table", file) for file in files], name, device=device, replace=replace)
+
+
+def search_table(
+    table: str | Path, *, strategy: str = "evolution", evaluations: int = 200, limits: Sequence[str] = (),
+    reward: str = "hard-limit", seed: int = 0, seeds: int = 1, progress: Progress | None = None,
+) -> TableSearch:  # fmt: skip
+    """Searches NAS-Bench-Macro, of which every network was trained, and says how far the best found is from the best.
+
+    Args:
+        table: nas-bench-macro_cifar10.json as its authors published it.
+        strategy: "random", "evolution" or "reinforce".
+        evaluations: distinct networks that each search may look up; repeats are free, and there are at most 20 times
+            as many proposals.
+        limits: ("macs=40.5M",) or nothing.
+        reward: how accuracy and multiply-accumulates become one score, the limit being the target: "hard-limit",
+            "mnasnet-soft", "mnasnet-hard", "tunas-absolute" or "proxyless-r".
+        seed: of the first search.
+        seeds: how many searches, with seeds that follow each other.
+        progress: told how far each is; None for silence.
+
+    Raises:
+        InputError: an argument that cannot be, an unknown name, or no such file.
+        FileFormatError: the file holds anything that is not understood; names the row.
+        BudgetError: no network is inside the limit.
+    """
+    from hwnas.compose.controllers import known_controller
+    from hwnas.strategies.black_box import BlackBoxSettings
+    from hwnas.workflows.search_table import read_macro_table
+    from hwnas.workflows.search_table import search_table as search
+
+    for what, number, least, most in (
+        ("--evaluations", evaluations, 1, MOST_EVALUATIONS),
+        ("--seed", seed, 0, LARGEST_SEED),
+        ("--seeds", seeds, 1, MOST_SEEDS),
+    ):
+        if type(number) is not int:
+            raise InputError(f"{what} must be a whole number, not {quoted(number)}")
+        check_number(what, number, least, most)
+    controller = known_controller(strategy)
+    macs = _macs_limit(tuple(limits) if not isinstance(limits, str) else (limits,))
+    if macs is None and reward != "hard-limit":
+        raise InputError(f"reward {quoted(reward)} needs a target: give for example --limit macs=40.5M")
+    wanted = HardLimit() if macs is None else objective(reward, macs)
+    known = read_macro_table(checked_path("table", table))
+    return search(
+        known, controller.make, wanted, BlackBoxSettings(evaluations), range(seed, seed + seeds), progress or Silence()
+    )
+
+
+def _macs_limit(limits: tuple[str, ...]) -> int | None:
+    from hwnas.config import parse_limits
+
+    found = parse_limits(limits)
+    others = [name for name in found if name != "macs"]
+    if others:
+        raise InputError(f"a table of accuracies is limited by macs alone, not by {others[0]}: give macs=40.5M")
+    return found.get("macs")

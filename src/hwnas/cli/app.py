@@ -16,6 +16,7 @@ from hwnas.cli.measure import measure
 from hwnas.cli.profile import profile
 from hwnas.cli.report import report
 from hwnas.cli.search import search
+from hwnas.cli.search_table import search_table
 from hwnas.cli.train import train
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
     "(the same command resumes).",
 )
-for command in (fit, search, train, measure, profile, export, report, describe, import_table, doctor):
+for command in (fit, search, train, measure, profile, export, report, describe, import_table, search_table, doctor):
     app.command()(command)
 app.command("list")(list_names)
 

@@ -36,7 +36,10 @@ TRIES = 20  # mutations in a row before a repeat is proposed
 
 @dataclass(frozen=True, slots=True)
 class EvolutionSettings:
-    """What can be set about the evolution (paper: 100, 25, one mutation a child).
+    """What can be set about the evolution.
+
+    The paper has 100, 25 and one mutation a child, for 20,000 evaluations; the defaults are for hundreds, chosen by
+    benchmarks/controller_settings.py.
 
     Args:
         population: how many live at a time, at least 1.
@@ -47,8 +50,8 @@ class EvolutionSettings:
         InputError: a value out of range.
     """
 
-    population: int = 100
-    sample: int = 25
+    population: int = 20
+    sample: int = 20
     mutation_rate: float = 0.0
 
     def __post_init__(self) -> None:

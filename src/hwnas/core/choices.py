@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -282,23 +283,34 @@ class ChoiceSpace:
         """The choices that are always live, but for equal places."""
         return [choice for choice in self.choices if choice.condition is None and choice.name not in self._places_of]
 
-    def _children(self, choice: Choice, option: Option) -> list[Choice]:
-        """The choices that this option makes live."""
-        conditions = ((child, child.condition) for child in self.choices)
-        return [child for child, c in conditions if c is not None and c.choice == choice.name and option in c.values]
+    @cached_property
+    def _children(self) -> dict[str, list[list[Choice]]]:
+        """The choices that depend on each choice, for each of its options."""
+        conditions = [(choice, choice.condition) for choice in self.choices]
+        return {
+            choice.name: [
+                [child for child, c in conditions if c and c.choice == choice.name and option in c.values]
+                for option in choice.options
+            ]
+            for choice in self.choices
+        }
 
-    def _ways(self, choice: Choice) -> list[int]:
-        """How many ways there are to settle all that depends on a choice, for each of its options."""
-        return [prod(self._subtree_size(c) for c in self._children(choice, option)) for option in choice.options]
+    @cached_property
+    def _ways(self) -> dict[str, list[int]]:
+        """How many ways there are to settle all that depends on each choice, for each of its options."""
+        ways: dict[str, list[int]] = {}
+        for choice in reversed(self.choices):  # what depends on a choice comes after it
+            ways[choice.name] = [prod(sum(ways[c.name]) for c in children) for children in self._children[choice.name]]
+        return ways
 
     def _subtree_size(self, choice: Choice) -> int:
-        return sum(self._ways(choice))
+        return sum(self._ways[choice.name])
 
     def _place_subtree(self, choice: Choice, index: int, options: dict[str, Option]) -> None:
         """Enters the options of a choice, and of all that depend on it, for one of their `_subtree_size` ways."""
-        column, index = _bucket(self._ways(choice), index)
+        column, index = _bucket(self._ways[choice.name], index)
         options[choice.name] = choice.options[column]
-        for child in self._children(choice, choice.options[column]):
+        for child in self._children[choice.name][column]:
             index, own = divmod(index, self._subtree_size(child))
             self._place_subtree(child, own, options)
 

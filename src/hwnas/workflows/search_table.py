@@ -101,6 +101,7 @@ def read_macro_table(path: Path) -> KnownNetworks:
     terms = MacsModel().terms(space)
     accuracies: dict[Architecture, float] = {}
     macs: dict[Architecture, int] = {}
+    first: dict[Architecture, str] = {}  # row of each network
     with said_of(path):
         for digits, row in benchmark_rows(read_json(path, _LIMIT_BYTES)).items():
             arch = space.of_digits(digits)
@@ -108,8 +109,9 @@ def read_macro_table(path: Path) -> KnownNetworks:
             if row.macs != counted:
                 raise FileFormatError(f"row {digits}: flops is {row.macs:,}, and its layers have {counted:,} MACs")
             if accuracies.setdefault(arch, row.accuracy) != row.accuracy:
-                same = space.encoding(arch)
-                raise FileFormatError(f"row {digits} is the network of {same}, and has another mean_acc")
+                same = first[arch]
+                raise FileFormatError(f"rows {same} and {digits} are one network, and their mean_acc differs")
+            first.setdefault(arch, digits)
         missing = next((arch for arch in space.choices.enumerate() if arch not in accuracies), None)
         if missing is not None:
             raise FileFormatError(

@@ -229,3 +229,26 @@ def test_spread_samples_spread_costs(seed: int) -> None:
     uniform = [count(space.decode(space.choices.sample(rng))).macs for _ in range(25)]
     spread = [count(space.decode(space.choices.sample_spread(rng))).macs for _ in range(25)]
     assert np.std(spread) > 1.5 * np.std(uniform)
+
+
+@given(spaces())
+def test_every_number_is_an_architecture(space: ChoiceSpace) -> None:
+    numbered = [space.architecture_at(index) for index in range(space.size())]
+    assert len(set(numbered)) == len(numbered) and set(numbered) == set(space.enumerate())
+
+
+def test_no_other_number_is() -> None:
+    for index in (-1, SPACE.size()):
+        with pytest.raises(InputError, match="0 to 17"):
+            SPACE.architecture_at(index)
+
+
+def test_options_that_are_open_after_others() -> None:
+    a, b, c, _ = SPACE.choices
+    assert SPACE.options_after(a, {}) == (0, 1, 2)
+    assert SPACE.options_after(b, {"a": 0}) == () and SPACE.options_after(b, {"a": 2}) == ("x", "y")
+    assert SPACE.options_after(c, {"a": 2, "b": "x"}) == ()
+    first, second, *_ = PLACES.choices
+    assert PLACES.options_after(second, {first.name: PLACES.equal_places[0].removed}) == (
+        PLACES.equal_places[0].removed,
+    )

@@ -1,4 +1,4 @@
-"""The latency losses, by hand."""
+"""The latency losses and the objectives, by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from hwnas.core.errors import InputError, UnknownName
-from hwnas.core.objective import AbsoluteLoss, AdditiveLoss, LogProductLoss, latency_loss
+from hwnas.core.objective import (
+    OBJECTIVES,
+    AbsoluteLoss,
+    AdditiveLoss,
+    HardLimit,
+    LogProductLoss,
+    latency_loss,
+    objective,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +66,49 @@ def test_by_name() -> None:
     assert latency_loss("log-product", 0.3) == LogProductLoss(0.3, 0.3)
     with pytest.raises(UnknownName, match="did you mean 'absolute'"):
         latency_loss("absolut")
+
+
+@pytest.mark.parametrize(
+    ("name", "cost", "score"),
+    [
+        ("mnasnet-soft", 100.0, 0.75),
+        ("mnasnet-soft", 200.0, 0.75 * 0.952638),  # 2^-0.07: "doubling the latency is worth 5 % relative accuracy"
+        ("mnasnet-soft", 50.0, 0.75 * 1.049717),
+        ("mnasnet-hard", 50.0, 0.75),
+        ("mnasnet-hard", 100.0, 0.75),
+        ("mnasnet-hard", 200.0, 0.375),
+        ("tunas-absolute", 100.0, 0.75),
+        ("tunas-absolute", 150.0, 0.70),
+        ("tunas-absolute", 50.0, 0.70),
+        ("proxyless-r", 200.0, 0.75 * 0.933033),  # (1/2)^0.1
+        ("proxyless-r", 50.0, 0.75 * 1.071773),
+        ("hard-limit", 100.0, 0.75),
+        ("hard-limit", 100.1, -1.001),
+        ("hard-limit", 250.0, -2.5),
+    ],
+)
+def test_objectives_by_hand(name: str, cost: float, score: float) -> None:
+    assert objective(name, 100.0).score(0.75, cost) == pytest.approx(score, abs=1e-6)
+
+
+def test_a_hard_limit_lets_nothing_win_that_is_over_it() -> None:
+    limited = HardLimit(100.0)
+    assert limited.admits(100.0) and not limited.admits(100.0 * (1 + 1e-15))
+    assert limited.score(0.0, 100.0) > limited.score(1.0, 101.0) > limited.score(1.0, 102.0)
+    assert all(objective(name, 1.0).admits(1e9) for name in OBJECTIVES if name != "hard-limit")
+
+
+def test_without_a_limit_accuracy_alone_counts() -> None:
+    assert HardLimit().score(0.6, 1e300) == 0.6 and HardLimit().admits(math.inf)
+
+
+@pytest.mark.parametrize("target", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_targets_that_are_none(name: str, target: float) -> None:
+    with pytest.raises(InputError, match="above zero"):
+        objective(name, target)
+
+
+def test_objectives_by_name() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'mnasnet-hard'"):
+        objective("mnasnet-har", 1.0)

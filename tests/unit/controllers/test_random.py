@@ -1,0 +1,54 @@
+"""Random search: every network once, all orders alike, and spaces larger than any counter."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hwnas.compose import SPACES
+from hwnas.controllers.random import RandomController
+from hwnas.core.errors import FileFormatError, InputError
+from hwnas.spaces.toy import ToySpace
+from hwnas.testing.controllers import SPACE
+
+TOY = ToySpace().choices
+
+
+def test_every_network_comes_once_and_then_none() -> None:
+    controller = RandomController(SPACE, 0)
+    proposed = controller.propose(100) + controller.propose(100)
+    assert len(proposed) == 105 and set(proposed) == set(SPACE.enumerate())
+    assert controller.propose(1) == []
+
+
+def test_every_network_is_as_likely_as_any_other() -> None:
+    # 105 networks of which the encodings are very unequal: kind a alone stands for a third of them.
+    draws = 10_500
+    first = Counter(RandomController(SPACE, seed).propose(2)[1] for seed in range(draws))
+    spread = sum((first[arch] - 100) ** 2 / 100 for arch in SPACE.enumerate())
+    assert 60 < spread < 162  # chi-square with 104 degrees of freedom: 0.02 % at either end
+
+
+@pytest.mark.parametrize("name", ["tunas-mobilenet-v3", "ofa-mobilenet-v3-resolutions", "mnasnet"])
+def test_spaces_larger_than_any_list(name: str) -> None:
+    space = SPACES[name].own.choices
+    assert space.size() > 10**17
+    proposed = RandomController(space, 0).propose(50)
+    assert len(set(proposed)) == 50 and all(space.canonical(arch) == arch for arch in proposed)
+
+
+def test_the_best_guess_is_the_best_observed() -> None:
+    controller = RandomController(TOY, 0)
+    with pytest.raises(InputError, match="observed nothing"):
+        controller.best_guess()
+    a, b, c = controller.propose(3)
+    controller.observe([(a, 0.2), (b, 0.7)])
+    controller.observe([(c, 0.7)])
+    assert controller.best_guess() == b
+
+
+def test_more_proposed_than_there_are_is_refused() -> None:
+    controller = RandomController(TOY, 0)
+    with pytest.raises(FileFormatError, match="28"):
+        controller.load_state_dict({**controller.state_dict(), "proposed": 28})
