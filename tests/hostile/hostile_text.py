@@ -81,6 +81,27 @@ def a_latency_table_whose_name_leads_elsewhere(scene: Scene) -> None:
     (scene.at / "evil.yaml").write_text("{}")
 
 
+def accuracies(name: str, content: str, words: str) -> None:
+    """An attack by a table of accuracies."""
+
+    def build(scene: Scene) -> None:
+        (scene.at / "evil.json").write_text(content)
+
+    build.__name__ = f"a_table_of_accuracies_with_{name}"
+    attack("search-table", "evil.json", words=words)(build)
+
+
+accuracies("deep_lists", '{"00000000": ' + "[" * 60_000, "evil.json")
+accuracies("a_row_that_moves_the_cursor", '{"a\\u001b[31m\\u202e": {}}', "eight digits")
+accuracies("a_number_of_thousands_of_digits", '{"00000000": {"flops": ' + "9" * 9_000 + "}}", "evil.json")
+accuracies("nine_megabytes", " " * (9 * 2**20), "evil.json has")
+
+
+@attack("search-table", "evil.json", words="is not a file")
+def a_pipe_for_a_table_of_accuracies(scene: Scene) -> None:
+    os.mkfifo(scene.at / "evil.json")
+
+
 def network(name: str, content: str | bytes, words: str, *commands: tuple[str, ...], code: int = 2) -> None:
     """An attack by a network.json, once for each command."""
     for number, command in enumerate(commands or (("describe",), ("export", "--random-weights", "--out", "new"))):

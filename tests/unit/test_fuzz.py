@@ -21,11 +21,15 @@ from hwnas import compose
 from hwnas.api.arguments import check_shape
 from hwnas.cli.options import image_shape
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute, parse_limits
+from hwnas.controllers.categorical import CategoricalController
+from hwnas.controllers.evolution import EvolutionController
+from hwnas.controllers.random import RandomController
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Budget
 from hwnas.core.counting import count
 from hwnas.core.errors import HwnasError
 from hwnas.core.network import NetworkSpec
+from hwnas.evaluation.nas_bench_macro import benchmark_rows
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.store import LayerLatency, Reference, TargetStore
 from hwnas.hardware.targets import Target, TargetKey
@@ -52,6 +56,7 @@ ARCHITECTURES = [
 ]
 MODELS = [json.loads((OLD_RUN / "latency" / "onnxruntime-f32.json").read_text())]
 RESULTS = [json.loads((OLD_RUN / "result.json").read_text())]
+ACCURACIES = {"02012100": {"test_acc": [89.5, 88.5, 89.0], "mean_acc": 89.0, "flops": 47_327_744}}
 METRICS = [json.loads(line) for line in (OLD_RUN / "metrics.jsonl").read_text().splitlines()]
 CONFIG = yaml.safe_load((OLD_RUN / "config.yaml").read_text())
 
@@ -177,6 +182,28 @@ def check_metrics(metrics: Any) -> None:
         assert render_report(RESULTS[0], metrics, title="fuzz").encode()
 
 
+CONTROLLERS = {
+    "random": RandomController(TOY.choices, 0), "evolution": EvolutionController(TOY.choices, 0),
+    "reinforce": CategoricalController(TOY.choices, 0),
+}  # fmt: skip
+
+
+def controller_states() -> list[Any]:
+    for controller in CONTROLLERS.values():
+        controller.observe([(arch, 0.5) for arch in controller.propose(3)])
+    return [json.loads(json.dumps(controller.state_dict())) for controller in CONTROLLERS.values()]
+
+
+def check_controller_state(state: Any) -> None:
+    """What a controller takes, it gives again; and it goes on from there."""
+    if isinstance(state, dict) and isinstance(name := state.get("controller"), str) and name in CONTROLLERS:
+        controller = CONTROLLERS[name]
+        controller.load_state_dict(state)
+        again = json.loads(json.dumps(controller.state_dict(), allow_nan=False))
+        controller.observe([(arch, 0.5) for arch in controller.propose(1)])
+        controller.load_state_dict(again)
+
+
 def yaml_texts() -> st.SearchStrategy[bytes]:
     """Settings written as YAML, with some characters replaced."""
 
@@ -232,6 +259,8 @@ CHECKS: dict[str, tuple[Check, st.SearchStrategy[Any]]] = {
     ),
     "latency model": (check_latency_model, mutated(MODELS)),
     "latency table": (check_latency_table, mutated([TABLE])),
+    "accuracy table": (benchmark_rows, mutated([ACCURACIES])),
+    "controller state": (check_controller_state, mutated(controller_states())),
     "measurements": (check_measurements, mutated(measurement_documents())),
     "result": (check_report, mutated(RESULTS)),
     "metrics": (check_metrics, mutated([METRICS])),
