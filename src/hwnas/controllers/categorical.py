@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.controllers.identity import Identity, Scored, check_scores, whole
+from hwnas.controllers.identity import LARGEST_SCORE, Identity, Scored, check_scores, whole
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import InputError, fields_of
@@ -31,8 +31,8 @@ class CategoricalSettings:
     """What can be set about the controller.
 
     Args:
-        lr: learning rate of Adam, above zero. With 0.1 the optimum of `toy` is found on 100 of 100 seeds, with 0.2 on
-            94; faster rates gain little on Once-for-All's predictor (benchmarks/controller_settings.py).
+        lr: learning rate of Adam, above zero, at most 1000. With 0.1 the optimum of `toy` is found on 100 of 100 seeds,
+            with 0.2 on 94; faster rates gain little on Once-for-All's predictor (benchmarks/controller_settings.py).
         baseline_decay: of the scores' moving average, 0 to below 1.
         entropy_weight: what a nat of entropy of the live choices adds to the score; 0 as in TuNAS.
 
@@ -45,8 +45,8 @@ class CategoricalSettings:
     entropy_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.lr < np.inf and 0 <= self.baseline_decay < 1 and 0 <= self.entropy_weight < np.inf):
-            raise InputError(f"REINFORCE needs lr > 0, a decay of 0 to below 1, entropy weight >= 0, not {self}")
+        if not (0 < self.lr <= 1000 and 0 <= self.baseline_decay < 1 and 0 <= self.entropy_weight <= 1000):
+            raise InputError(f"REINFORCE needs 0 < lr <= 1000, 0 <= decay < 1, 0 <= entropy weight <= 1000, not {self}")
 
 
 class CategoricalController:
@@ -140,9 +140,10 @@ class CategoricalController:
         with fields_of("state of a REINFORCE controller"):
             proposed, updates, baseline = whole(state["proposed"]), whole(state["updates"]), float(state["baseline"])
             logits, squares = (np.array(state[name], dtype=np.float64) for name in ("logits", "squares"))
-            finite = np.isfinite([baseline, *logits, *squares]).all() and squares.min(initial=0.0) >= 0
-            if not (logits.shape == squares.shape == self.logits.shape and finite):
-                raise ValueError(f"expected {len(self.logits)} finite logits and squares")
+            shapes = logits.shape == squares.shape == self.logits.shape
+            usable = shapes and np.abs([baseline, *logits]).max() <= LARGEST_SCORE
+            if not (usable and 0 <= squares.min() <= squares.max() <= LARGEST_SCORE**2):
+                raise ValueError(f"expected a finite baseline, {len(self.logits)} finite logits and as many squares")
         self._proposed, self._updates, self._baseline = proposed, updates, baseline
         self.logits, self._squares = logits, squares
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Scored = tuple[Architecture, float]
+LARGEST_SCORE = 1e30  # its square is a number, too
+_MOST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def check_scores(scored: Sequence[Scored]) -> None:
         InputError: names the architecture.
     """
     for arch, score in scored:
-        if not math.isfinite(score):
+        if not abs(score) <= LARGEST_SCORE:  # NaN is none either
             raise InputError(f"architecture {arch.id} has the score {score}: a controller learns from finite ones")
 
 
@@ -94,13 +95,13 @@ def scored_from_json(data: Any, space: ChoiceSpace) -> Scored:
         TypeError, ValueError: it is something else.
     """
     arch, score = data
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not abs(score) <= LARGEST_SCORE:
         raise ValueError(f"{quoted(score)} is no score")
     return space.canonical(Architecture.from_json(arch)), float(score)
 
 
-def whole(value: Any, most: int | None = None) -> int:
+def whole(value: Any, most: int = _MOST) -> int:
     """A whole number from zero to `most`; raises ValueError where it is something else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most is not None and value > most):
-        raise ValueError(f"{quoted(value)} is no whole number from zero on" + (f" to {most}" if most else ""))
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{quoted(value)} is no whole number from zero to {most}")
     return value
