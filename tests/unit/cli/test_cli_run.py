@@ -18,7 +18,7 @@ from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputEr
 from hwnas.runs.stop import Stop
 
 COMMANDS = (
-    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "list", "doctor",
+    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "search-table", "list", "doctor",
 )  # fmt: skip
 
 
