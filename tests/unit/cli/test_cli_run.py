@@ -18,7 +18,8 @@ from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputEr
 from hwnas.runs.stop import Stop
 
 COMMANDS = (
-    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "search-table", "list", "doctor",
+    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "search-table",
+    "list", "doctor",
 )  # fmt: skip
 
 
