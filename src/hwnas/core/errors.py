@@ -27,6 +27,7 @@ from typing import Any
 
 _MANY_NAMES = 40
 _LONG = 200
+_LONGEST_KEY = 500
 
 
 def quoted(value: Any) -> str:
@@ -131,8 +132,13 @@ class UnknownLayer(HwnasError):
 
     def __init__(self, layer: str, table: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(layer, list(known), n=1, cutoff=0.0)
-        hint = f"; the nearest entry is {near[0]!r}" if near else ""
-        super().__init__(f"latency table {table!r} has no entry for layer {layer!r}{hint}")
+        hint = f"; the nearest entry is {_key(near[0])}" if near else ""
+        super().__init__(f"latency table {quoted(table)} has no entry for layer {_key(layer)}{hint}")
+
+
+def _key(key: str) -> str:
+    """A table's key as a message quotes it: whole, as far as keys of published tables go."""
+    return repr(key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…")
 
 
 class EvaluationFailed(HwnasError):
