@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from refusals import Refused, files_of
 
 from hwnas.cli import run as command
 from offline import offline
+
+Said = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -50,5 +53,19 @@ def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
             assert word in err, err
         assert files_of(here) == before
         return err
+
+    return call
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command in this process that succeeds; what it prints."""
+
+    def call(*arguments: str) -> str:
+        capsys.readouterr()
+        code = command(arguments)
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
 
     return call

@@ -14,7 +14,6 @@ from refusals import Refused
 
 import hwnas
 from hwnas import compose
-from hwnas.cli import run
 from hwnas.nn.build import build, load_arrays
 
 CONV = {"kernel_size": 3, "stride": 2, "dilation": 1, "groups": 1, "bias": False, "has_shuffle": False, "use_bn": True,
@@ -36,20 +35,6 @@ NETWORK = {
     "resolution": 32,
 }  # fmt: skip
 PARAMS = (216 + 16) + (192 + 48 + 600 + 48 + 192 + 16) + (128 + 32) + (64 + 4)
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command in this process that succeeds; what it prints."""
-
-    def call(*arguments: str) -> str:
-        capsys.readouterr()
-        code = run(list(arguments))
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out
-
-    return call
 
 
 @pytest.fixture

@@ -13,24 +13,9 @@ import numpy as np
 import pytest
 from refusals import Refused
 
-from hwnas.cli import run
 from hwnas.networks.catalogue import NETWORKS
 
 Said = Callable[..., str]
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Runs a command in this process that succeeds; what it prints."""
-
-    def call(*arguments: str) -> str:
-        capsys.readouterr()
-        code = run(list(arguments))
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out
-
-    return call
 
 
 def test_a_description_has_what_is_published(said: Said) -> None:
@@ -108,6 +93,7 @@ def test_a_network_is_measured_exported_and_trained_by_name(said: Said, tmp_path
     [
         (("describe", "mobilenet-v22"), ("did you mean 'mobilenet-v2'?", "hwnas list networks")),
         (("describe", "mobilenet-v2", "--width", "9"), ("--width", "0.1 to 4")),
+        (("describe", "mobilenet-v2", "--drawing", "/tmp"), ("--drawing /tmp is a directory",)),
         (("describe", "mobilenet-v2", "--resolution", "2"), ("--resolution", "8 to 4,096")),
         (("describe", "mobilenet-v2", "--resolution", "64", "--input-shape", "3x64x64"), ("not both",)),
         (("describe", "mobilenet-v2", "--target", "pixel1-tunas", "--latency-model", "x"), ("either --target",)),

@@ -78,8 +78,12 @@ def place_for(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def place_for_file(out: Path | None) -> Iterator[None]:
+def place_for_file(out: Path | None, what: str = "--out") -> Iterator[None]:
     """The same for one file that is going to be written.
+
+    Args:
+        out: the file; None for none.
+        what: the option that names it.
 
     Raises:
         InputError: the place cannot be written, or a directory is there.
@@ -87,8 +91,8 @@ def place_for_file(out: Path | None) -> Iterator[None]:
     if out is None:
         yield
         return
-    if checked_path("--out", out).is_dir():
-        raise InputError(f"--out {out} is a directory: name a file")
+    if checked_path(what, out).is_dir():
+        raise InputError(f"{what} {out} is a directory: name a file")
     with place_for(out.parent):
         yield
 

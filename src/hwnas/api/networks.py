@@ -177,7 +177,7 @@ def draw(described: Described, file: str | Path) -> Path:
     from hwnas.workflows.describing import drawing
 
     path = checked_path("--drawing", file)
-    with place_for_file(path):
+    with place_for_file(path, "--drawing"):
         write_atomically(path, drawing(described).encode())
     return path
 

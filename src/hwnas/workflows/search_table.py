@@ -102,8 +102,9 @@ def read_macro_table(path: Path) -> KnownNetworks:
     accuracies: dict[Architecture, float] = {}
     macs: dict[Architecture, int] = {}
     first: dict[Architecture, str] = {}  # row of each network
+    data = read_json(path, _LIMIT_BYTES)
     with said_of(path):
-        for digits, row in benchmark_rows(read_json(path, _LIMIT_BYTES)).items():
+        for digits, row in benchmark_rows(data).items():
             arch = space.of_digits(digits)
             counted = macs.setdefault(arch, round(terms.total(arch)))
             if row.macs != counted:
