@@ -11,6 +11,8 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
+from math import inf
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -22,14 +24,15 @@ from hwnas.controllers.categorical import CategoricalController, CategoricalSett
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController
 from hwnas.core.architecture import Architecture, Option
-from hwnas.core.objective import HardLimit
+from hwnas.core.objective import objective
 from hwnas.core.protocols import NoCheckpoints, Silence
 from hwnas.core.seeds import rng_for
 from hwnas.core.trial import Quality
+from hwnas.evaluation.in_order import in_order
 from hwnas.hardware.tables.layer_table import LayerTable
 from hwnas.hardware.tables.store import TableStore
 from hwnas.runs.provenance import environment
-from hwnas.strategies.black_box import BlackBoxSettings, search
+from hwnas.strategies.black_box import BlackBoxSettings, Problem, search
 from hwnas.workflows.tables import import_table
 
 KERNELS, EXPANSIONS = (3, 5, 7), (3, 4, 6)
@@ -123,6 +126,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         latency = import_table([options.table], "note10", store=TableStore(Path(folder))).table
     predictor, latency_ms, rows = Predictor(options.predictor), AdditiveLatency(latency), []
+    problem = Problem(
+        SPACE.choices, lambda asked: [{"latency": latency_ms(arch)} for arch in asked], partial(in_order, predictor)
+    )
+    wanted = objective("hard-limit", {} if options.limit_ms == inf else {"latency": options.limit_ms})
 
     for name, made in CONTROLLERS.items():
         if not name.startswith(options.only):
@@ -132,8 +139,8 @@ def main() -> None:
         for seed in range(options.seeds):
             controller = kind(SPACE.choices, seed, settings) if settings else kind(SPACE.choices, seed)
             found = search(
-                controller, predictor, latency_ms, HardLimit(options.limit_ms), BlackBoxSettings(max(EVALUATIONS)),
-                checkpoints=NoCheckpoints(), progress=Silence(),
+                controller, problem, wanted, BlackBoxSettings(max(EVALUATIONS)), checkpoints=NoCheckpoints(),
+                progress=Silence(),
             )  # fmt: skip
             best.append([100 * one.score if (one := found.best(n)) else 0.0 for n in EVALUATIONS])
         columns = list(zip(*best, strict=True))

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from hwnas.compose.controllers import CONTROLLERS
-from hwnas.core.objective import HardLimit
+from hwnas.core.objective import objective
 from hwnas.core.protocols import Silence
 from hwnas.runs.provenance import environment
 from hwnas.strategies.black_box import BlackBoxSettings
@@ -35,8 +35,9 @@ def expected_best(known: KnownNetworks, limit: float, draws: int) -> float:
 
 def row(known: KnownNetworks, strategy: str, limit: float, evaluations: list[int], seeds: int) -> dict:
     began = time.process_time()
+    wanted = objective("hard-limit", {} if limit == inf else {"macs": limit})
     found = search_table(
-        known, CONTROLLERS[strategy].make, HardLimit(limit), BlackBoxSettings(max(evaluations)), range(seeds), Silence()
+        known, CONTROLLERS[strategy].make, wanted, BlackBoxSettings(max(evaluations)), range(seeds), Silence()
     )
     best = [[100 * (one.best(n) or one.evaluated[0]).accuracy for one in found.searched] for n in evaluations]
     return {

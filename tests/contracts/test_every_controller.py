@@ -10,7 +10,7 @@ from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController
 from hwnas.core.counted import MacsModel
-from hwnas.core.objective import HardLimit
+from hwnas.core.objective import objective
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace, toy_truth
 from hwnas.testing.controllers import SPACE, ControllerContract, KnownScores, MakeController
 
@@ -24,8 +24,8 @@ CONTROLLERS: dict[str, MakeController] = {
 @pytest.fixture(scope="module")
 def known_scores() -> KnownScores:
     space, truth = ToySpace(), toy_truth()
-    terms, objective = MacsModel().terms(space), HardLimit(BUDGET_MACS)
-    scores = {arch: objective.score(accuracy, terms.total(arch)) for arch, accuracy in truth.items()}
+    terms, wanted = MacsModel().terms(space), objective("hard-limit", {"macs": BUDGET_MACS})
+    scores = {arch: wanted.score(accuracy, {"macs": terms.total(arch)}) for arch, accuracy in truth.items()}
     assert max(scores, key=lambda arch: scores[arch]) == space.optimum
     return space.choices, scores
 

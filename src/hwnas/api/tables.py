@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.api.arguments import check_number, checked_path
 from hwnas.core.errors import InputError, quoted
-from hwnas.core.objective import HardLimit, objective
+from hwnas.core.objective import objective
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import LARGEST_SEED
 from hwnas.core.text import check_text
@@ -59,7 +59,7 @@ def search_table(
             as many proposals.
         limits: ("macs=40.5M",) or nothing.
         reward: how accuracy and multiply-accumulates become one score, the limit being the target: "hard-limit",
-            "mnasnet-soft", "mnasnet-hard", "tunas-absolute" or "proxyless-r".
+            "mnasnet-soft", "mnasnet-hard", "tunas-absolute", "proxyless-r" or "front".
         seed: of the first search.
         seeds: how many searches, with seeds that follow each other.
         progress: told how far each is; None for silence.
@@ -83,21 +83,18 @@ def search_table(
             raise InputError(f"{what} must be a whole number, not {quoted(number)}")
         check_number(what, number, least, most)
     controller = known_controller(strategy)
-    macs = _macs_limit(tuple(limits) if not isinstance(limits, str) else (limits,))
-    if macs is None and reward != "hard-limit":
-        raise InputError(f"reward {quoted(reward)} needs a target: give for example --limit macs=40.5M")
-    wanted = HardLimit() if macs is None else objective(reward, macs)
+    wanted = objective(reward, _macs_limit(tuple(limits) if not isinstance(limits, str) else (limits,)))
     known = read_macro_table(checked_path("table", table))
     return search(
         known, controller.make, wanted, BlackBoxSettings(evaluations), range(seed, seed + seeds), progress or Silence()
     )
 
 
-def _macs_limit(limits: tuple[str, ...]) -> int | None:
+def _macs_limit(limits: tuple[str, ...]) -> dict[str, int]:
     from hwnas.config import parse_limits
 
     found = parse_limits(limits)
     others = [name for name in found if name != "macs"]
     if others:
         raise InputError(f"a table of accuracies is limited by macs alone, not by {others[0]}: give macs=40.5M")
-    return found.get("macs")
+    return found

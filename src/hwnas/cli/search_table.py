@@ -24,7 +24,7 @@ def search_table(
         str,
         o.Opt(
             help="Accuracy and multiply-accumulates as one score: hard-limit, mnasnet-soft, mnasnet-hard, "
-            "tunas-absolute or proxyless-r."
+            "tunas-absolute, proxyless-r or front."
         ),
     ] = "hard-limit",
     seed: Annotated[int, o.Opt(help="Of the first search.")] = 0,
@@ -62,12 +62,12 @@ def _show(found: TableSearch) -> None:
         if best is None:
             rows.append((*spent, "none inside the limit", "", ""))
             continue
-        macs, regret = wording.short_count(int(best.cost), "MACs"), found.optimum.score - best.score
+        macs, regret = wording.short_count(int(best.costs["macs"]), "MACs"), found.optimum.score - best.score
         rows.append((*spent, f"{100 * best.accuracy:.2f} %", macs, f"{100 * regret:.2f}"))
     show_table(("seed", "networks", "proposals", "accuracy of the best", "its cost", "regret, points"), rows)
     best_ones = [best for one in found.searched if (best := one.best())]
     if len(best_ones) > 1:
         show_text(f"\nmean accuracy {100 * fmean(one.accuracy for one in best_ones):.3f} %")
     optimum = found.optimum
-    macs = wording.short_count(int(optimum.cost), "MACs")
+    macs = wording.short_count(int(optimum.costs["macs"]), "MACs")
     show_text(f"\nthe best there is: {100 * optimum.accuracy:.2f} %, {macs}, architecture {optimum.architecture.id}")

@@ -2,17 +2,22 @@
 
 A gradient search has a loss, on floats and on torch tensors alike: E is the expected latency and T the target, both in
 milliseconds; `ce` is the cross-entropy on the search split. A black-box search has an objective, on floats: Q is the
-accuracy, T the network's cost and T0 the target, in whatever unit.
+accuracy, T what the network costs and T0 the target, in the same unit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hwnas.core.errors import InputError, UnknownName
+
+Costs = Mapping[str, float]
+"""What a network costs, by the names of limits: "latency" in ms, "macs", "params", "memory" in bytes; above zero."""
+Known = Sequence[tuple[float, Costs]]
+"""(accuracy, costs) of the networks that were evaluated before."""
 
 
 class LatencyLoss(Protocol):
@@ -95,18 +100,32 @@ def latency_loss(name: str, weight: float | None = None) -> LatencyLoss:
 class Objective(Protocol):
     """What a black-box search makes as large as it can."""
 
-    def admits(self, cost: float) -> bool:
-        """Whether a network of that cost is worth evaluating: where not, its score needs no accuracy."""
+    def admits(self, costs: Costs) -> bool:
+        """Whether a network of these costs is worth evaluating: where not, its score needs no accuracy."""
         ...
 
-    def score(self, accuracy: float, cost: float) -> float:
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
         """One finite number for a network; higher is better.
 
         Args:
             accuracy: 0 to 1.
-            cost: above zero, in the unit of the target.
+            costs: of the network.
+            known: what it competes with; only a front asks for it.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Q alone, whatever it costs."""
+
+    def admits(self, costs: Costs) -> bool:
+        """Always."""
+        return True
+
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
+        """The accuracy."""
+        return accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +137,13 @@ class PowerReward:
     α = β = −0.1.
 
     Args:
+        of: the name of the cost T.
         target: T0, above zero.
         alpha: w for T ≤ T0.
         beta: w for T > T0.
     """
 
+    of: str
     target: float
     alpha: float = -0.07
     beta: float = -0.07
@@ -130,13 +151,13 @@ class PowerReward:
     def __post_init__(self) -> None:
         _check_target(self.target)
 
-    def admits(self, cost: float) -> bool:
+    def admits(self, costs: Costs) -> bool:
         """Always: no cost alone rules a network out."""
         return True
 
-    def score(self, accuracy: float, cost: float) -> float:
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
         """The reward."""
-        ratio = cost / self.target
+        ratio = costs[self.of] / self.target
         return float(accuracy * ratio ** (self.alpha if ratio <= 1 else self.beta))
 
 
@@ -147,48 +168,101 @@ class AbsoluteReward:
     Source: TuNAS (Bender et al. 2020, section 4); β = −0.10 in the released code.
 
     Args:
+        of: the name of the cost T.
         target: T0, above zero.
         beta: below zero.
     """
 
+    of: str
     target: float
     beta: float = -0.10
 
     def __post_init__(self) -> None:
         _check_target(self.target)
 
-    def admits(self, cost: float) -> bool:
+    def admits(self, costs: Costs) -> bool:
         """Always: no cost alone rules a network out."""
         return True
 
-    def score(self, accuracy: float, cost: float) -> float:
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
         """The reward."""
-        return accuracy + self.beta * abs(cost / self.target - 1)
+        return accuracy + self.beta * abs(costs[self.of] / self.target - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class HardLimit:
-    """Q inside the limit and −T/T0 above it: no network over the limit beats one inside, the nearest is the least bad.
+class FrontGain:
+    """What a network adds to the Pareto front of those known: the area in (T/T0, Q) that it alone dominates.
 
-    Source: the feasibility rules of Deb 2000, "An efficient constraint handling method for genetic algorithms".
+    The area ends at T0 and at no accuracy. Who adds nothing gets how much accuracy it lacks, below zero; who is over T0
+    gets 1 − T/T0. Scores are those of the moment: a network that is found later may make an earlier one worth less.
+
+    Source: the hypervolume improvement, with a penalty for those that are dominated, of Ponweiser, Wagner, Biermann,
+    Vincze 2008, "Multiobjective Optimization on a Limited Budget of Evaluations Using Model-Assisted S-Metric
+    Selection" (SMS-EGO).
+    Differs: the penalty is the accuracy that is lacking; the paper multiplies what is lacking in both.
 
     Args:
-        limit: T0, above zero; infinity for accuracy alone.
+        of: the name of the cost T.
+        target: T0, above zero.
     """
 
-    limit: float = math.inf
+    of: str
+    target: float
 
     def __post_init__(self) -> None:
-        if self.limit != math.inf:
-            _check_target(self.limit)
+        _check_target(self.target)
 
-    def admits(self, cost: float) -> bool:
-        """Whether the cost is inside the limit."""
-        return cost <= self.limit
+    def admits(self, costs: Costs) -> bool:
+        """Whether the cost is inside the target."""
+        return costs[self.of] <= self.target
 
-    def score(self, accuracy: float, cost: float) -> float:
-        """The accuracy, or how far the cost is over the limit, below zero."""
-        return accuracy if self.admits(cost) else -cost / self.limit
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
+        """The area that is gained, or what is lacking below zero."""
+        at = costs[self.of] / self.target
+        if at > 1:
+            return 1 - at
+        points = [(others[self.of] / self.target, theirs) for theirs, others in known]
+        level = max((theirs for cost, theirs in points if cost <= at), default=0.0)
+        if accuracy <= level:
+            return accuracy - level
+        gain = 0.0
+        for cost, theirs in [*sorted(point for point in points if at < point[0] < 1), (1.0, 1.0)]:
+            gain += max(0.0, accuracy - level) * (cost - at)
+            at, level = cost, max(level, theirs)
+        return gain
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A reward inside every limit, and −T/T0 of the worst one outside: nothing outside beats anything inside.
+
+    Source: the feasibility rules of Deb 2000, "An efficient constraint handling method for genetic algorithms": of two
+    networks outside, the one that is less so is better.
+    Differs: several limits count by the worst ratio, not by their sum.
+
+    Args:
+        reward: what is looked for inside; not below zero there.
+        limits: the largest cost of each name, above zero; none for no limit.
+    """
+
+    reward: Objective = Accuracy()
+    limits: Costs = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for limit in self.limits.values():
+            _check_target(limit)
+
+    def admits(self, costs: Costs) -> bool:
+        """Whether every cost is inside its limit, and the reward admits them."""
+        return self._worst(costs) <= 1 and self.reward.admits(costs)
+
+    def score(self, accuracy: float, costs: Costs, known: Known = ()) -> float:
+        """The reward, or how far the worst cost is over its limit, below zero."""
+        worst = self._worst(costs)
+        return -worst if worst > 1 else self.reward.score(accuracy, costs, known)
+
+    def _worst(self, costs: Costs) -> float:
+        return max((costs[name] / limit for name, limit in self.limits.items()), default=0.0)
 
 
 def _check_target(target: float) -> None:
@@ -196,22 +270,33 @@ def _check_target(target: float) -> None:
         raise InputError(f"the target of an objective must be a number above zero, not {target}")
 
 
-OBJECTIVES: dict[str, Callable[[float], Objective]] = {
-    "hard-limit": HardLimit,
+REWARDS: dict[str, Callable[[str, float], Objective]] = {
     "mnasnet-soft": PowerReward,
-    "mnasnet-hard": lambda target: PowerReward(target, alpha=0.0, beta=-1.0),
+    "mnasnet-hard": lambda of, target: PowerReward(of, target, alpha=0.0, beta=-1.0),
     "tunas-absolute": AbsoluteReward,
-    "proxyless-r": lambda target: PowerReward(target, alpha=-0.1, beta=-0.1),
+    "proxyless-r": lambda of, target: PowerReward(of, target, alpha=-0.1, beta=-0.1),
+    "front": FrontGain,
 }
+OBJECTIVES = ("hard-limit", *REWARDS)
 
 
-def objective(name: str, target: float) -> Objective:
+def objective(name: str, limits: Costs) -> Objective:
     """An objective by name, with the weights that its authors use.
+
+    Args:
+        name: one of OBJECTIVES.
+        limits: by the names of costs. The first is the target of a reward, the others are limits; "hard-limit" makes
+            limits of all.
 
     Raises:
         UnknownName: no such objective.
-        InputError: a target that is not above zero.
+        InputError: a target that is not above zero, or none where there must be one.
     """
     if name not in OBJECTIVES:
         raise UnknownName("objective", name, OBJECTIVES)
-    return OBJECTIVES[name](target)
+    if name == "hard-limit":
+        return Limited(limits=dict(limits))
+    if not limits:
+        raise InputError(f"reward {name!r} needs a target: give for example --limit macs=40.5M")
+    (of, target), *others = limits.items()
+    return Limited(REWARDS[name](of, target), dict(others)) if others else REWARDS[name](of, target)

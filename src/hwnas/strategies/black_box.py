@@ -1,23 +1,45 @@
-"""Black-box search: propose, evaluate, score, observe.
+"""Black-box search: propose, price, evaluate, score, observe.
 
 Whatever learns is the controller's; this loop spends the evaluations. The controllers' files name their papers.
 
 - What was evaluated once is known: a repeat costs nothing.
-- What the objective does not admit by its cost is not evaluated: it is scored without an accuracy.
+- What the objective does not admit by its costs is not evaluated: it is scored without an accuracy.
 - Repeats and networks that are not admitted are proposals all the same, and those are limited: a controller that has
   settled ends the search.
+- A network that cannot be evaluated is scored as one that is always wrong. Where most of the latest ones cannot be,
+  something else is broken, and the search stops.
+- Nothing depends on which of a batch is evaluated first: scores are observed in the order of proposals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import fields_of
-from hwnas.core.objective import Objective
-from hwnas.core.protocols import Checkpoint, Checkpoints, Controller, Evaluator, Progress
+from hwnas.core.choices import ChoiceSpace
+from hwnas.core.errors import EvaluationFailed
+from hwnas.core.objective import Costs, Objective
+from hwnas.core.protocols import Checkpoints, Controller, Progress
+from hwnas.core.trial import Quality
+from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, checkpoint_of, resumed
+
+LATEST = 20  # evaluations that are looked back upon; more than half of them failed ends a search
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched, and who answers.
+
+    Args:
+        choices: the space.
+        price: what architectures cost, by name and in their order; asked for all that are new in a batch at once.
+        evaluate: how good architectures are, in their order; an answer may be that it could not be found out.
+    """
+
+    choices: ChoiceSpace
+    price: Callable[[Sequence[Architecture]], Sequence[Costs]]
+    evaluate: Callable[[Sequence[Architecture]], Iterable[Quality | EvaluationFailed]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,113 +62,81 @@ class BlackBoxSettings:
         return self.evaluations * self.proposals_per_evaluation
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """One network that was evaluated.
-
-    Args:
-        architecture: what.
-        accuracy: 0 to 1.
-        cost: in the unit of the objective's target.
-        score: by the objective.
-    """
-
-    architecture: Architecture
-    accuracy: float
-    cost: float
-    score: float
-
-
-@dataclass(frozen=True)
-class BlackBoxSearched:
-    """What a search leaves.
-
-    Args:
-        evaluated: distinct networks, in the order of their evaluation.
-        proposals: how many architectures were proposed, repeats and those that were not admitted among them.
-        steps: how often the controller observed.
-    """
-
-    evaluated: tuple[Evaluated, ...]
-    proposals: int = 0
-    steps: int = 0
-
-    def best(self, evaluations: int | None = None) -> Evaluated | None:
-        """The best by score of the first so many, None for all; of equal ones the first. None where there is none."""
-        return max(self.evaluated[:evaluations], key=lambda one: one.score, default=None)
-
-
 def search(
-    controller: Controller, evaluator: Evaluator, cost: Callable[[Architecture], float], objective: Objective,
-    settings: BlackBoxSettings, *, checkpoints: Checkpoints, progress: Progress, purpose: str = "search",
+    controller: Controller, problem: Problem, objective: Objective, settings: BlackBoxSettings, *,
+    checkpoints: Checkpoints, progress: Progress, purpose: str = "search",
 ) -> BlackBoxSearched:  # fmt: skip
     """Spends the evaluations on what the controller proposes.
 
     Args:
         controller: proposes; new, or as `checkpoints` left it.
-        evaluator: how good; called once for each network.
-        cost: how much, in the unit of the objective's target; free.
-        objective: makes one number of both.
+        problem: what it proposes from, and who answers.
+        objective: makes one number of accuracy and costs.
         settings: how long.
         checkpoints: where the loop keeps its state; a search that was cut off goes on from there.
         progress: told how far it is, and the best so far.
         purpose: names this search for progress.
 
     Raises:
-        EvaluationFailed: a network could not be evaluated.
+        EvaluationFailed: more than half of the latest networks could not be evaluated; resumed, the search goes on.
     """
-    found = _resumed(controller, checkpoints)
+    found = resumed(controller, checkpoints)
     known = {one.architecture: one for one in found.evaluated}
-    proposals, step, best = found.proposals, found.steps, found.best()
+    points = [(one.accuracy, one.costs) for one in found.evaluated]
+    proposals, step, best, forgiven = found.proposals, found.steps, found.best(), found.forgiven
     progress.stage(purpose, settings.evaluations, len(known))
     while len(known) < settings.evaluations and proposals < settings.most_proposals:
         proposed = controller.propose(min(settings.batch, settings.most_proposals - proposals))
         if not proposed:
             break  # the space is exhausted
-        scored: list[tuple[Architecture, float]] = []
-        for arch in proposed:
-            price = cost(arch)
-            if not objective.admits(price):
-                scored.append((arch, objective.score(0.0, price)))
-                continue
-            if arch not in known and len(known) == settings.evaluations:
-                continue  # the last of a batch, with nothing left to spend on it
-            if arch not in known:
-                accuracy = evaluator.evaluate(arch).accuracy
-                known[arch] = Evaluated(arch, accuracy, price, objective.score(accuracy, price))
-                best = _better(best, known[arch])
-            scored.append((arch, known[arch].score))
-        controller.observe(scored)
+        new = [arch for arch in dict.fromkeys(proposed) if arch not in known]
+        costs = dict(zip(new, problem.price(new), strict=True))
+        admitted = [arch for arch in new if objective.admits(costs[arch])][: settings.evaluations - len(known)]
+        for arch, answer in zip(admitted, problem.evaluate(admitted), strict=True):
+            known[arch] = one = _evaluated(arch, answer, costs[arch], objective, points)
+            points.append((one.accuracy, one.costs))
+            best = _better(best, one)
+            facts = {"best score": best.score, "accuracy": best.accuracy} if best else {}
+            progress.advance(len(known), {**facts, "proposals": proposals + len(proposed)})
+        controller.observe([
+            (arch, known[arch].score if arch in known else objective.score(0.0, costs[arch], points))
+            for arch in proposed
+            if arch in known or not objective.admits(costs[arch])  # the rest of a batch, with nothing left to spend
+        ])  # fmt: skip
         proposals, step = proposals + len(proposed), step + 1
-        if checkpoints.due(step):
-            checkpoints.save(_checkpoint(controller, known.values(), proposals, step))
-        facts = {"best score": best.score, "accuracy": best.accuracy, "cost": best.cost} if best else {}
-        progress.advance(len(known), {**facts, "proposals": proposals})
+        reason = _mostly_failing([*known.values()][max(forgiven, len(known) - LATEST) :]) if admitted else ""
+        forgiven = len(known) if reason else forgiven
+        if checkpoints.due(step) or reason:
+            checkpoints.save(checkpoint_of(controller, known.values(), proposals, step, forgiven))
+        if reason:
+            raise EvaluationFailed(f"{purpose}: {reason}")
     latest = checkpoints.latest()
     if latest is None or latest.step < step:
-        checkpoints.save(_checkpoint(controller, known.values(), proposals, step))
-    return BlackBoxSearched(tuple(known.values()), proposals, step)
+        checkpoints.save(checkpoint_of(controller, known.values(), proposals, step, forgiven))
+    return BlackBoxSearched(tuple(known.values()), proposals, step, forgiven)
 
 
-def _better(best: Evaluated | None, one: Evaluated) -> Evaluated:
-    """The one of the higher score; of equal ones the first."""
+def _evaluated(
+    arch: Architecture, answer: Quality | EvaluationFailed, costs: Costs, objective: Objective,
+    points: Sequence[tuple[float, Costs]],
+) -> Evaluated:  # fmt: skip
+    accuracy, failure = (answer.accuracy, "") if isinstance(answer, Quality) else (0.0, str(answer) or "no reason")
+    return Evaluated(arch, accuracy, costs, objective.score(accuracy, costs, points), failure)
+
+
+def _better(best: Evaluated | None, one: Evaluated) -> Evaluated | None:
+    """The one of the higher score that did not fail; of equal ones the first."""
+    if one.failure:
+        return best
     return one if best is None or one.score > best.score else best
 
 
-def _checkpoint(controller: Controller, evaluated: Iterable[Evaluated], proposals: int, step: int) -> Checkpoint:
-    rows = [[one.architecture.to_json(), one.accuracy, one.cost, one.score] for one in evaluated]
-    return Checkpoint(step, {}, {"controller": controller.state_dict(), "evaluated": rows, "proposals": proposals})
-
-
-def _resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearched:
-    """What the latest checkpoint holds; the controller goes on from there."""
-    found = checkpoints.latest()
-    if found is None:
-        return BlackBoxSearched(())
-    with fields_of("checkpoint of a black-box search"):
-        rows: Sequence[Any] = found.state["evaluated"]
-        evaluated = tuple(Evaluated(Architecture.from_json(arch), *map(float, rest)) for arch, *rest in rows)
-        proposals = int(found.state["proposals"])
-        state = found.state["controller"]
-    controller.load_state_dict(state)
-    return BlackBoxSearched(evaluated, proposals, found.step)
+def _mostly_failing(latest: Sequence[Evaluated]) -> str:
+    """What to say where more than half of so many as are looked back upon have failed; empty otherwise."""
+    failed = [one for one in latest if one.failure]
+    if len(latest) < LATEST or 2 * len(failed) <= LATEST:
+        return ""
+    return (
+        f"{len(failed)} of the last {LATEST} networks could not be evaluated, so the search stops; the last one: "
+        f"{failed[-1].failure}. Mend the cause and repeat the command: what was evaluated is kept"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.counted import MacsModel
 from hwnas.core.errors import BudgetError, FileFormatError, said_of
-from hwnas.core.objective import Objective
+from hwnas.core.objective import Costs, Objective
 from hwnas.core.protocols import Controller, NoCheckpoints, Progress
+from hwnas.evaluation.in_order import in_order
 from hwnas.evaluation.nas_bench_macro import TEST_IMAGES, benchmark_rows
 from hwnas.evaluation.truth_table import TruthTable
 from hwnas.runs.files import read_json
 from hwnas.spaces.macro import MacroSpace
-from hwnas.strategies.black_box import BlackBoxSearched, BlackBoxSettings, Evaluated, search
+from hwnas.strategies.black_box import BlackBoxSettings, Problem, search
+from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated
 
 FORMAT = "hwnas-table-search@1"
 _LIMIT_BYTES = 2**23  # of a table; the published one has 1.2 MB
@@ -46,15 +49,24 @@ class KnownNetworks:
         Raises:
             BudgetError: the objective admits none; says what the smallest one needs.
         """
-        admitted = [arch for arch, macs in self.macs.items() if objective.admits(macs)]
+        admitted = [arch for arch in self.macs if objective.admits(self.costs(arch))]
         if not admitted:
             raise BudgetError(
                 f"no network of space {self.choices.name} is inside the limit: the smallest one has "
                 f"{min(self.macs.values()):,} MACs"
             )
-        scored = ((arch, objective.score(self.accuracies[arch], self.macs[arch])) for arch in admitted)
+        scored = ((arch, objective.score(self.accuracies[arch], self.costs(arch))) for arch in admitted)
         arch, score = max(scored, key=lambda one: one[1])
-        return Evaluated(arch, self.accuracies[arch], self.macs[arch], score)
+        return Evaluated(arch, self.accuracies[arch], self.costs(arch), score)
+
+    def costs(self, arch: Architecture) -> Costs:
+        """What an architecture costs, by name."""
+        return {"macs": self.macs[arch]}
+
+    def problem(self) -> Problem:
+        """What a search is given: every answer is looked up."""
+        evaluate = partial(in_order, TruthTable(self.accuracies, self.images))
+        return Problem(self.choices, lambda asked: [self.costs(arch) for arch in asked], evaluate)
 
 
 @dataclass(frozen=True)
@@ -140,11 +152,10 @@ def search_table(
         BudgetError: the objective admits no network.
     """
     optimum = known.best(objective)
-    evaluator = TruthTable(known.accuracies, known.images)
     searched = [
         search(
-            controller(known.choices, seed), evaluator, known.macs.__getitem__, objective, settings,
-            checkpoints=NoCheckpoints(), progress=progress, purpose=f"search/seed-{seed}",
+            controller(known.choices, seed), known.problem(), objective, settings, checkpoints=NoCheckpoints(),
+            progress=progress, purpose=f"search/seed-{seed}",
         )
         for seed in seeds
     ]  # fmt: skip
@@ -155,6 +166,6 @@ def _evaluated(one: Evaluated) -> dict[str, Any]:
     return {
         "architecture": one.architecture.to_json(),
         "accuracy": one.accuracy,
-        "macs": one.cost,
+        "macs": one.costs["macs"],
         "score": one.score,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -12,7 +13,7 @@ from hwnas.core.objective import (
     OBJECTIVES,
     AbsoluteLoss,
     AdditiveLoss,
-    HardLimit,
+    Limited,
     LogProductLoss,
     latency_loss,
     objective,
@@ -88,27 +89,55 @@ def test_by_name() -> None:
     ],
 )
 def test_objectives_by_hand(name: str, cost: float, score: float) -> None:
-    assert objective(name, 100.0).score(0.75, cost) == pytest.approx(score, abs=1e-6)
+    assert objective(name, {"latency": 100.0}).score(0.75, {"latency": cost}) == pytest.approx(score, abs=1e-6)
 
 
 def test_a_hard_limit_lets_nothing_win_that_is_over_it() -> None:
-    limited = HardLimit(100.0)
-    assert limited.admits(100.0) and not limited.admits(100.0 * (1 + 1e-15))
-    assert limited.score(0.0, 100.0) > limited.score(1.0, 101.0) > limited.score(1.0, 102.0)
-    assert all(objective(name, 1.0).admits(1e9) for name in OBJECTIVES if name != "hard-limit")
+    limited = objective("hard-limit", {"macs": 100.0})
+    assert limited.admits({"macs": 100.0}) and not limited.admits({"macs": 100.0 * (1 + 1e-15)})
+    scores = [limited.score(accuracy, {"macs": macs}) for accuracy, macs in ((0.0, 100.0), (1.0, 101.0), (1.0, 102.0))]
+    assert scores == sorted(scores, reverse=True) and len(set(scores)) == 3
+    soft = [objective(name, {"macs": 1.0}) for name in OBJECTIVES if name not in ("hard-limit", "front")]
+    assert all(one.admits({"macs": 1e9}) for one in soft)
+
+
+def test_several_limits_at_once() -> None:
+    limits = {"latency": 2.0, "params": 1e6, "macs": 1e9}
+    all_hard = objective("hard-limit", limits)
+    assert all_hard.score(0.7, {"latency": 2.0, "params": 1e6, "macs": 1e9}) == 0.7
+    outside = {"latency": 3.0, "params": 4e6, "macs": 1.0}
+    assert not all_hard.admits(outside) and all_hard.score(0.7, outside) == -4.0  # the worst ratio
+    soft = objective("mnasnet-hard", limits)  # the first is the target, the others are limits
+    assert soft.score(0.8, {"latency": 4.0, "params": 1e6, "macs": 1e9}) == pytest.approx(0.4)
+    assert soft.score(0.8, outside) == -4.0 and not soft.admits(outside)
+
+
+def test_what_a_network_adds_to_the_front_by_hand() -> None:
+    front = objective("front", {"latency": 10.0})
+    known = [(0.5, {"latency": 2.0}), (0.7, {"latency": 6.0}), (0.6, {"latency": 8.0})]
+    score = functools.partial(front.score, known=known)
+    assert front.score(0.5, {"latency": 2.0}) == pytest.approx(0.5 * 0.8)  # alone: from 0.2 to 1, up to 0.5
+    assert score(0.8, {"latency": 4.0}) == pytest.approx(0.3 * 0.2 + 0.1 * 0.4)
+    assert score(0.6, {"latency": 1.0}) == pytest.approx(0.6 * 0.1 + 0.1 * 0.4)
+    assert score(0.65, {"latency": 7.0}) == pytest.approx(-0.05)  # 0.7 is to be had faster
+    assert score(0.7, {"latency": 6.0}) == 0.0
+    assert score(0.99, {"latency": 12.0}) == pytest.approx(-0.2) and not front.admits({"latency": 12.0})
 
 
 def test_without_a_limit_accuracy_alone_counts() -> None:
-    assert HardLimit().score(0.6, 1e300) == 0.6 and HardLimit().admits(math.inf)
+    assert Limited().score(0.6, {"macs": 1e300}) == 0.6 and Limited().admits({"macs": math.inf})
+    assert objective("hard-limit", {}) == Limited()
+    with pytest.raises(InputError, match="'tunas-absolute' needs a target"):
+        objective("tunas-absolute", {})
 
 
 @pytest.mark.parametrize("target", [0.0, -1.0, math.nan])
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_targets_that_are_none(name: str, target: float) -> None:
     with pytest.raises(InputError, match="above zero"):
-        objective(name, target)
+        objective(name, {"latency": target})
 
 
 def test_objectives_by_name() -> None:
     with pytest.raises(UnknownName, match="did you mean 'mnasnet-hard'"):
-        objective("mnasnet-har", 1.0)
+        objective("mnasnet-har", {})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +15,15 @@ from hwnas.controllers.random import RandomController
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.counted import MacsModel
-from hwnas.core.errors import FileFormatError
-from hwnas.core.objective import HardLimit
+from hwnas.core.errors import EvaluationFailed, FileFormatError
+from hwnas.core.objective import Limited
 from hwnas.core.protocols import Checkpoint, Checkpoints, Controller, NoCheckpoints, Silence
 from hwnas.core.trial import Quality
+from hwnas.evaluation.in_order import in_order
 from hwnas.evaluation.truth_table import TruthTable
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace, toy_truth
-from hwnas.strategies.black_box import BlackBoxSearched, BlackBoxSettings, search
+from hwnas.strategies.black_box import BlackBoxSettings, Problem, search
+from hwnas.strategies.evaluated import BlackBoxSearched
 from hwnas.testing.controllers import MakeController
 from hwnas.testing.strategies import FewSteps, KeptCheckpoints, StrategyContract
 
@@ -76,8 +79,11 @@ def run(
     controller: Controller, settings: BlackBoxSettings, limit: float = BUDGET_MACS,
     checkpoints: Checkpoints | None = None, evaluator: CountedCalls | TruthTable = ACCURACY,
 ) -> BlackBoxSearched:  # fmt: skip
+    problem = Problem(
+        SPACE.choices, lambda asked: [{"macs": MACS(arch)} for arch in asked], partial(in_order, evaluator)
+    )
     return search(
-        controller, evaluator, MACS, HardLimit(limit), settings, checkpoints=checkpoints or NoCheckpoints(),
+        controller, problem, Limited(limits={"macs": limit}), settings, checkpoints=checkpoints or NoCheckpoints(),
         progress=Silence(),
     )  # fmt: skip
 
@@ -99,7 +105,7 @@ def test_repeats_and_what_is_over_the_limit_cost_nothing() -> None:
         (SMALL, accuracy[SMALL]), (LARGE, -MACS(LARGE) / BUDGET_MACS), (SMALL, accuracy[SMALL]), (BEST, accuracy[BEST]),
     ]  # fmt: skip
     best, first = found.best(), found.best(1)
-    assert best and best.architecture == BEST and best.cost == MACS(BEST) and best.score == accuracy[BEST]
+    assert best and best.architecture == BEST and best.costs == {"macs": MACS(BEST)} and best.score == accuracy[BEST]
     assert first and first.architecture == SMALL
 
 
@@ -120,7 +126,7 @@ def test_it_ends_with_the_proposals() -> None:
 
 
 def test_it_ends_with_the_space() -> None:
-    found = run(RandomController(SPACE.choices, 0), BlackBoxSettings(100), limit=float("inf"))
+    found = run(RandomController(SPACE.choices, 0), BlackBoxSettings(100), limit=1e12)
     assert len(found.evaluated) == found.proposals == 27
 
 
@@ -147,7 +153,7 @@ def few_steps_of(name: str) -> FewSteps:
     def few_steps(seed: int, checkpoints: Checkpoints) -> Mapping[str, np.ndarray]:
         controller = MAKERS[name](SPACE.choices, seed)
         found = run(controller, BlackBoxSettings(12, proposals_per_evaluation=2), checkpoints=checkpoints)
-        rows = [[one.accuracy, one.cost, one.score] for one in found.evaluated]
+        rows = [[one.accuracy, one.costs["macs"], one.score] for one in found.evaluated]
         order = [int(one.architecture.id, 16) for one in found.evaluated]
         state = np.frombuffer(json.dumps(controller.state_dict()).encode(), np.uint8)
         return {"rows": np.array(rows), "order": np.array(order), "spent": np.array([found.proposals, found.steps]),
@@ -162,10 +168,68 @@ class TestTheLoop(StrategyContract):
         return few_steps_of(request.param)
 
 
-@pytest.mark.parametrize("evaluated", [[[{}, 1, 2, 3]], [["a"]], 7, [[SMALL.to_json(), 1, 2]]])
+@pytest.mark.parametrize("evaluated", [[[{}, 1, {}, 3, ""]], [["a"]], 7, [[SMALL.to_json(), 1, 2, 3, ""]]])
 def test_checkpoints_that_are_damaged(evaluated: object) -> None:
     controller = RandomController(SPACE.choices, 0)
-    state = {"controller": controller.state_dict(), "evaluated": evaluated, "proposals": 1}
+    state = {"controller": controller.state_dict(), "evaluated": evaluated, "proposals": 1, "forgiven": 0}
     kept = KeptCheckpoints([Checkpoint(1, {}, state)])
     with pytest.raises(FileFormatError):
         run(controller, BlackBoxSettings(5), checkpoints=kept)
+
+
+class FailsOn:
+    """An evaluator that cannot evaluate some."""
+
+    def __init__(self, failing: Iterable[Architecture]) -> None:
+        self.failing = set(failing)
+
+    def evaluate(self, arch: Architecture) -> Quality:
+        if arch in self.failing:
+            raise EvaluationFailed(f"{arch.id} broke")
+        return ACCURACY.evaluate(arch)
+
+
+ALL = list(SPACE.choices.enumerate())
+
+
+@pytest.mark.parametrize("name", ["random", "evolution"])  # a policy may settle elsewhere without failures, too
+def test_with_three_tenths_failing_the_best_of_the_rest_is_found(name: str) -> None:
+    accuracy = toy_truth()
+    for seed in range(5):
+        drawn = np.random.default_rng(seed).permutation(len(ALL))[: round(0.3 * len(ALL))]
+        broken = {ALL[index] for index in drawn}
+        found = run(MAKERS[name](SPACE.choices, seed), BlackBoxSettings(27), limit=1e12, evaluator=FailsOn(broken))
+        best = found.best()
+        assert best and best.architecture == max(set(ALL) - broken, key=lambda arch: accuracy[arch])
+        failed = {one.architecture: one for one in found.evaluated if one.failure}
+        assert failed and set(failed) <= broken
+        assert all(one.accuracy == one.score == 0 and one.failure.endswith("broke") for one in failed.values())
+        assert not {one.architecture for one in found.front("macs")} & set(failed)
+
+
+def test_where_most_fail_the_search_stops_and_can_go_on() -> None:
+    kept, listed = KeptCheckpoints(), [[arch] for arch in ALL]
+    with pytest.raises(EvaluationFailed, match=r"search: 11 of the last 20 networks.*the last one: [0-9a-f]+ broke"):
+        run(Listed(listed), BlackBoxSettings(27), limit=1e12, checkpoints=kept, evaluator=FailsOn(ALL[9:]))
+    assert len(kept.saved[-1].state["evaluated"]) == 20  # nine that worked, then eleven that did not
+    rest = Listed(listed[20:])
+    found = run(rest, BlackBoxSettings(27), limit=1e12, checkpoints=kept)
+    assert len(found.evaluated) == 27 and found.forgiven == 20
+    assert sum(bool(one.failure) for one in found.evaluated) == 11
+
+
+def test_a_batch_is_priced_together_and_observed_in_the_order_of_proposals() -> None:
+    asked: list[list[Architecture]] = []
+
+    def price(architectures: Sequence[Architecture]) -> list[dict[str, float]]:
+        asked.append(list(architectures))
+        return [{"macs": MACS(arch)} for arch in architectures]
+
+    controller = Listed([[SMALL, BEST, SMALL, LARGE], [BEST, SMALL]])
+    problem = Problem(SPACE.choices, price, partial(in_order, ACCURACY))
+    search(
+        controller, problem, Limited(limits={"macs": BUDGET_MACS}), BlackBoxSettings(3, batch=4),
+        checkpoints=NoCheckpoints(), progress=Silence(),
+    )  # fmt: skip
+    assert asked == [[SMALL, BEST, LARGE], []]
+    assert [arch for arch, _ in controller.observed] == [SMALL, BEST, SMALL, LARGE, BEST, SMALL]
