@@ -192,13 +192,12 @@ class FailsOn:
 ALL = list(SPACE.choices.enumerate())
 
 
-@pytest.mark.parametrize("make", [RandomController, EvolutionController])
-def test_with_three_tenths_failing_the_best_of_the_rest_is_found(make: MakeController) -> None:
+def test_with_three_tenths_failing_the_best_of_the_rest_is_found() -> None:
     accuracy = toy_truth()
     for seed in range(5):
         drawn = np.random.default_rng(seed).permutation(len(ALL))[: round(0.3 * len(ALL))]
         broken = {ALL[index] for index in drawn}
-        found = run(make(SPACE.choices, seed), BlackBoxSettings(27), limit=1e12, evaluator=FailsOn(broken))
+        found = run(RandomController(SPACE.choices, seed), BlackBoxSettings(27), limit=1e12, evaluator=FailsOn(broken))
         best = found.best()
         assert best and best.architecture == max(set(ALL) - broken, key=lambda arch: accuracy[arch])
         failed = {one.architecture: one for one in found.evaluated if one.failure}
