@@ -68,10 +68,17 @@ class FitConfig(TrainConfig):
     limits: tuple[str, ...] = Field((), description="further limits: params=1M, macs=30M, memory=512kB")
     space: str = Field("auto", description="the search space; auto takes one that fits the images")
     width: float = Field(1.0, ge=0.1, le=4, description="multiplies every width of the space")
-    strategy: Literal["proxyless-g"] = "proxyless-g"
+    strategy: Literal["proxyless-g", "random", "evolution"] = "proxyless-g"
     loss: Literal["absolute", "additive", "log-product"] = Field("absolute", description="how latency is paid for")
     loss_weight: float | None = Field(None, gt=0, le=1e6, description="its weight; None for the form's default")
     search_steps: int | None = Field(None, ge=10, le=MOST_STEPS, description="weight steps of the supernet")
+    reward: Literal["hard-limit", "mnasnet-soft", "mnasnet-hard", "tunas-absolute", "proxyless-r", "front"] | None = (
+        Field(None, description="of a black-box search; None for the strategy's own")
+    )
+    evaluations: int = Field(100, ge=1, le=10**6, description="networks that a black-box search trains alone")
+    child_steps: int | None = Field(None, ge=10, le=MOST_STEPS, description="training steps of each of them")
+    proposals: int = Field(10, ge=1, le=10_000, description="of them that are proposed and measured together")
+    at_once: int = Field(1, ge=1, le=256, description="of them that are trained at a time")
     compute: str | None = Field(None, description="CPU time of the whole fit, instead of an effort: 90s, 30min, 2h")
     baselines: Literal["none", "standard", "full"] = "standard"
     candidates: int = Field(

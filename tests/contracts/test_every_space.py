@@ -27,6 +27,7 @@ OPENED = {
     "ofa-proxyless": ((3, 70, 64), 10, 1.0),
     "ofa-proxyless-resolutions": ((3, 132, 132), 10, 0.5),
     "mnasnet": ((3, 64, 64), 10, 1.0),
+    "mnasnet-small": ((3, 16, 16), 10, 0.5),
     "toy": ((1, 4, 32), 2, 1.0),
 }
 CHAINS = [name for name in SPACES if isinstance(SPACES[name].own, PathSpace)]

@@ -12,7 +12,9 @@ from hwnas.cli import options as o
 def list_names(
     kind: Annotated[
         str | None,
-        typer.Argument(help="networks, spaces, data, targets, tables, losses.", show_default="all of them"),
+        typer.Argument(
+            help="networks, spaces, data, targets, tables, losses, strategies or rewards.", show_default="all of them"
+        ),
     ] = None,
     as_json: o.AsJson = False,
 ) -> None:

@@ -79,6 +79,36 @@ Space = Annotated[
 Width = Annotated[
     float | None, Opt(help="Multiplies every width of the space.", show_default="1.0", rich_help_panel=_SEARCH)
 ]
+Strategy = Annotated[
+    str | None,
+    Opt(
+        help="Who searches (`hwnas list strategies`): proxyless-g trains a supernet, the others train networks alone.",
+        show_default="proxyless-g",
+        rich_help_panel=_SEARCH,
+    ),
+]
+Reward = Annotated[
+    str | None,
+    Opt(
+        help="What a black-box strategy makes as large as it can (`hwnas list rewards`).",
+        show_default="the strategy's own",
+        rich_help_panel=_SEARCH,
+    ),
+]
+Evaluations = Annotated[
+    int | None, Opt(help="Networks that a black-box strategy trains.", show_default="100", rich_help_panel=_SEARCH)
+]
+ChildSteps = Annotated[
+    int | None,
+    Opt(help="Training steps of each of them.", show_default="a quarter of --train-steps", rich_help_panel=_SEARCH),
+]
+Proposals = Annotated[
+    int | None, Opt(help="Of them, proposed and measured together.", show_default="10", rich_help_panel=_SEARCH)
+]
+AtOnce = Annotated[
+    int | None,
+    Opt(help="Of them, trained at a time; the result is the same.", show_default="1", rich_help_panel=_SEARCH),
+]
 SearchSteps = Annotated[
     int | None, Opt(help="Weight steps of the supernet, instead of --effort's.", rich_help_panel=_SEARCH)
 ]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from hwnas.compose.spaces import open_path_space
+from hwnas.compose.spaces import open_space
+from hwnas.compose.strategies import known_strategy
 from hwnas.compose.training import images_to_steps, open_recipe, resolved_training
 from hwnas.config import FitConfig, parse_limits
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, quoted
-from hwnas.core.objective import latency_loss
+from hwnas.core.objective import latency_loss, objective
 
 if TYPE_CHECKING:
     from hwnas.data.images import ImageData
-    from hwnas.workflows.job import FitJob
+    from hwnas.strategies.proxyless_g import ProxylessGSettings
+    from hwnas.training.recipe import Recipe
+    from hwnas.workflows.job import ChildrenSettings, FitJob
 
+GRADIENT = "proxyless-g"  # the strategy that trains a supernet; every other one is a black-box search
+SHARE_OF_A_TRAINING = 4  # a child gets a quarter of the final training's steps
 LOSSES: dict[str, str] = {
     "absolute": "ce + λ·|E/T − 1|, λ = 1: pulls the latency E onto the target T from both sides",
     "additive": "ce + λ·(E − T)/T, λ = 0.1: ProxylessNAS, equation 7",
@@ -33,8 +39,17 @@ def resolved(config: FitConfig, data: ImageData) -> FitConfig:
     config = resolved_training(config, data)
     batch = config.batch_size or 1
     steps = config.search_steps or images_to_steps(SEARCH_IMAGES, config.effort, len(data.train), batch)
-    space = open_path_space(config.space, data.input_shape, len(data.class_names), config.width)
+    space = open_space(config.space, data.input_shape, len(data.class_names), config.width)
     name = config.space if config.space != "auto" else space.choices.name.split("@")[0].split("-w")[0]
+    if config.strategy != GRADIENT:
+        if config.compute is not None:
+            raise InputError(
+                f"--compute is divided between a supernet and trainings, and {config.strategy} trains no supernet: "
+                "give --evaluations and --child-steps"
+            )
+        child = config.child_steps or max(10, (config.train_steps or 0) // SHARE_OF_A_TRAINING)
+        reward = config.reward or known_strategy(config.strategy).reward
+        config = config.model_copy(update={"child_steps": child, "reward": reward})
     # One spelling, so that "1500us" or an alias resumes what "1.5ms" or a full name began.
     spelling = {"target": canonical_name(config.target), "budget": str(Budget.parse(config.budget))}
     return config.model_copy(update={"search_steps": steps, "space": name, **spelling})
@@ -85,18 +100,13 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
     """
     from hwnas.hardware.store import TargetStore
     from hwnas.hardware.targets import open_target
-    from hwnas.strategies.proxyless_g import ProxylessGSettings
     from hwnas.training.device import training_device
     from hwnas.workflows.job import FitJob, FitSettings, Limits
 
     if config.search_steps is None or config.train_steps is None:
         raise InputError("the settings still have open numbers of steps; resolve them first")
     recipe = open_recipe(config)
-    search = ProxylessGSettings(
-        config.search_steps,
-        loss=latency_loss(config.loss, config.loss_weight),
-        recipe=replace(recipe, average_share=0.0),
-    )
+    search = _gradient(config, recipe) if config.strategy == GRADIENT else _children(config)
     counted = parse_limits(config.limits)
     settings = FitSettings(
         budget=Budget.parse(config.budget),
@@ -112,12 +122,42 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
         baselines=config.baselines,
         limits=Limits(counted.get("params"), counted.get("macs"), counted.get("memory")),
     )
-    return FitJob(
+    job = FitJob(
         data=data,
-        space=open_path_space(config.space, data.input_shape, len(data.class_names), config.width),
+        space=open_space(config.space, data.input_shape, len(data.class_names), config.width),
         target=open_target(config.target, data.input_shape),
         store=TargetStore(),
         device=training_device(config.train_on),
         settings=settings,
         command=command,
+    )
+    if config.strategy == GRADIENT:
+        _ = job.path_space  # refused here, before anything is measured
+    return job
+
+
+def _gradient(config: FitConfig, recipe: Recipe) -> ProxylessGSettings:
+    from hwnas.strategies.proxyless_g import ProxylessGSettings
+
+    return ProxylessGSettings(
+        config.search_steps or 0,
+        loss=latency_loss(config.loss, config.loss_weight),
+        recipe=replace(recipe, average_share=0.0),
+    )
+
+
+def _children(config: FitConfig) -> ChildrenSettings:
+    from hwnas.strategies.black_box import BlackBoxSettings
+    from hwnas.workflows.job import ChildrenSettings
+
+    if config.child_steps is None or config.reward is None:
+        raise InputError("the settings of the children are still open; resolve them first")
+    return ChildrenSettings(
+        strategy=config.strategy,
+        search=known_strategy(config.strategy).load(),
+        reward=config.reward,
+        objective=partial(objective, config.reward),
+        loop=BlackBoxSettings(config.evaluations, config.proposals),
+        child_steps=config.child_steps,
+        at_once=config.at_once,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hwnas.compose.fits import LOSSES
+from hwnas.compose.fits import GRADIENT, LOSSES
 from hwnas.compose.spaces import SPACES
+from hwnas.compose.strategies import REWARDS, STRATEGIES
 from hwnas.data.catalogue import known_sources
 from hwnas.hardware.tables.store import known_tables
 from hwnas.networks.catalogue import NETWORKS
@@ -12,10 +13,11 @@ from hwnas.networks.published import Published
 TARGETS: dict[str, str] = {
     "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
 }
+_GRADIENT = "ProxylessNAS's gradient form: a supernet, and gates that learn from its loss and a latency model"
 
 
 def known_names() -> dict[str, dict[str, str]]:
-    """What can be asked for by name: networks, spaces, data, targets, tables, losses, each with one sentence."""
+    """Everything that can be asked for by name, by kind ("networks", "spaces", …), each with one sentence."""
     data = {**known_sources(), "toy": "generated images for the space 'toy': two bars, the label says how far apart"}
     return {
         "networks": {name: _sentence(one) for name, one in NETWORKS.items()},
@@ -24,6 +26,8 @@ def known_names() -> dict[str, dict[str, str]]:
         "targets": TARGETS,
         "tables": known_tables(),
         "losses": LOSSES,
+        "strategies": {GRADIENT: _GRADIENT, **{name: one.text for name, one in STRATEGIES.items()}},
+        "rewards": REWARDS,
     }
 
 

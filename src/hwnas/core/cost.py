@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.errors import InputError, quoted
@@ -29,6 +29,14 @@ class Cost:
     unit: str
     kind: CostKind
     provenance: str
+
+
+class Totals(Protocol):
+    """What the architectures of a space cost."""
+
+    def total(self, arch: Architecture) -> float:
+        """The cost of one architecture."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

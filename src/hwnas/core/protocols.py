@@ -60,15 +60,20 @@ class Slot:
 
 
 @runtime_checkable
-class PathSpace(SearchSpace, Protocol):
+class UniformSpace(SearchSpace, Protocol):
+    """A space that knows the fixed networks that a person would try first."""
+
+    def uniform_architectures(self) -> dict[str, Architecture]:
+        """Networks with one operation and depth throughout, by description."""
+        ...
+
+
+@runtime_checkable
+class PathSpace(UniformSpace, Protocol):
     """A space whose networks are chains of nodes, each fixed or decided by one choice."""
 
     def chain(self) -> tuple[Slot | tuple[str, LayerSpec], ...]:
         """Every place in order: a Slot where a choice decides, (name, layer) where nothing is searched."""
-        ...
-
-    def uniform_architectures(self) -> dict[str, Architecture]:
-        """The fixed networks that a person would try first, by description: one operation and depth throughout."""
         ...
 
 

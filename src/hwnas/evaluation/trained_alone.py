@@ -55,6 +55,7 @@ class TrainedAlone:
         self._progress = progress
         self._patience_s = patience_s
         self._command = command
+        self._threads = torch.get_num_threads()
 
     @staticmethod
     def names(arch: Architecture) -> tuple[str, str]:
@@ -73,7 +74,7 @@ class TrainedAlone:
         purpose, after_oom = self.names(arch)
         whole = Training(
             self._space.decode(arch), self._recipe, self._steps, self._seed,
-            seed_for(self._seed, "initial weights", arch.id), purpose, self._device, torch.get_num_threads(),
+            seed_for(self._seed, "initial weights", arch.id), purpose, self._device, self._threads,
         )  # fmt: skip
         batch_size = self._recipe.batch_size
         recipe = replace(self._recipe, batch_size=batch_size // 2)

@@ -168,12 +168,13 @@ class RunDirectory:
         """Whether the run is asked to end."""
         return self._stop
 
-    def checkpoints(self, name: str, keep: int = 2) -> CheckpointDirectory:
+    def checkpoints(self, name: str, keep: int = 2, *, own_thread: bool = False) -> CheckpointDirectory:
         """The checkpoints of one loop.
 
         Args:
             name: of the loop, for example "search" or "train/searched/scratch"; each part becomes a directory.
             keep: how many are kept.
+            own_thread: for a loop beside that of its stage; what the stage has used is then not noted with them.
 
         Raises:
             InputError: a name that is no safe path.
@@ -185,7 +186,8 @@ class RunDirectory:
         if self._stored.version < _RESUMED_SINCE:
             raise _too_old(self.path)
         path = self.path.joinpath(CHECKPOINTS, *parts)
-        return CheckpointDirectory(path, keep, stop=self._stop, saving=self._mark, say=self._say)
+        saving = None if own_thread else self._mark
+        return CheckpointDirectory(path, keep, stop=self._stop, saving=saving, say=self._say)
 
     @contextlib.contextmanager
     def accounted(self, stage: str) -> Iterator[None]:

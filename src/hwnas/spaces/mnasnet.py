@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace, Condition
@@ -38,9 +39,11 @@ KERNELS: tuple[Option, ...] = (3, 5)
 SE_RATIOS: dict[Option, float] = {"none": 0.0, "0.25": 0.25}
 SKIPS: tuple[Option, ...] = ("pool", "identity", "none")
 FILTERS: dict[Option, float] = {"0.75": 0.75, "1.0": 1.0, "1.25": 1.25}
-_MOBILENET_V2 = (  # channels, layers, stride of the first (Sandler et al. 2018, table 2)
-    (16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1),
+_MOBILENET_V2 = (  # channels, layers (Sandler et al. 2018, table 2)
+    (16, 1), (24, 2), (32, 3), (64, 4), (96, 3), (160, 3), (320, 1),
 )  # fmt: skip
+_STRIDES = (2, 1, 2, 2, 2, 1, 2, 1)
+_STRIDES_OF_SMALL = (1, 1, 1, 2, 2, 1, 2, 1)
 _STEM, _HEAD = 32, 1280
 _BN_EPS = 1e-3
 
@@ -54,24 +57,28 @@ class MnasnetSpace:
         input_shape: (channels, height, width) of the images.
         classes: number of classes.
         width: multiplies every width.
+        strides: of the stem and of the first layer of every block.
     """
 
     name: str = "mnasnet@1"
     input_shape: Shape = (3, 224, 224)
     classes: int = 1000
     width: float = 1.0
+    strides: tuple[int, ...] = _STRIDES
 
     @cached_property
     def choices(self) -> ChoiceSpace:
         """Block by block: layers, then operation, kernel, squeeze-excite, filters where there are any, and the skip."""
-        return ChoiceSpace(self.name, tuple(choice for name, *row in _blocks() for choice in _choices(name, row[1])))
+        return ChoiceSpace(
+            self.name, tuple(choice for name, _, layers in _blocks() for choice in _choices(name, layers))
+        )
 
     def decode(self, arch: Architecture) -> NetworkSpec:
         """The network of an architecture; a block of no layers leaves no node."""
         options = self.choices.canonical(arch).as_dict()
         before = self._scaled(_STEM)
-        nodes = [Node("stem", ConvBnAct(before, 3, 2, activation="relu", bn_eps=_BN_EPS))]
-        for name, channels, _, stride in _blocks():
+        nodes = [Node("stem", ConvBnAct(before, 3, self.strides[0], activation="relu", bn_eps=_BN_EPS))]
+        for (name, channels, _), stride in zip(_blocks(), self.strides[1:], strict=True):
             for layer in range(int(options[f"{name}.layers"])):
                 out = self._scaled(channels * FILTERS[options[f"{name}.filters"]])
                 skip = options[f"{name}.skip"] if layer else "none"
@@ -81,6 +88,18 @@ class MnasnetSpace:
         head = make_divisible(_HEAD * max(1.0, self.width))
         nodes.append(Node("head", ConvBnAct(head, 1, activation="relu", bn_eps=_BN_EPS)))
         return NetworkSpec(self.input_shape, (*nodes, Node("classifier", Classifier(self.classes))))
+
+    def uniform_architectures(self) -> dict[str, Architecture]:
+        """MobileNetV2's layer counts and skips with one operation, kernel and filter factor throughout."""
+        plain = {f"{name}.{what}": option for name, _, layers in _blocks() for what, option in
+                 (("layers", layers), ("se", "none"), ("skip", "identity"))}  # fmt: skip
+        found = {}
+        for operation, kernel, filters in product(OPERATIONS[1:], KERNELS, FILTERS):
+            chosen = {"op": operation, "kernel": kernel, "filters": filters}
+            options = {f"{name}.{what}": option for name, *_ in _blocks() for what, option in chosen.items()}
+            text = f"{operation}, kernel {kernel}, filters {filters}"
+            found[text] = self.choices.architecture({**plain, **options})
+        return found
 
     def options_of(self, outline: Outline) -> dict[str, Option]:
         """The options under which this space's layers are those of a network.
@@ -93,9 +112,10 @@ class MnasnetSpace:
             stages.insert(0, [])  # the first block is the only one of stride 1 among the first four
         if len(stages) == len(_MOBILENET_V2) - 1:
             stages.append([])
-        fitted = fit_stages(stages, ((layers + 1, stride) for _, _, layers, stride in _blocks()))
+        shapes = zip(_blocks(), self.strides[1:], strict=True)
+        fitted = fit_stages(stages, ((layers + 1, stride) for (_, _, layers), stride in shapes))
         options: dict[str, Option] = {}
-        for found, (name, channels, layers, _) in zip(fitted, _blocks(), strict=True):
+        for found, (name, channels, layers) in zip(fitted, _blocks(), strict=True):
             options[f"{name}.layers"] = len(found)
             for index, at in enumerate(found):
                 for what, option in self._options(at, channels, index > 0).items():
@@ -136,8 +156,8 @@ class MnasnetSpace:
         return make_divisible(channels * self.width)
 
 
-def _blocks() -> Iterator[tuple[str, int, int, int]]:
-    """Name, and MobileNetV2's channels, layers and stride."""
+def _blocks() -> Iterator[tuple[str, int, int]]:
+    """Name, and MobileNetV2's channels and layers."""
     return ((f"stage{index}", *row) for index, row in enumerate(_MOBILENET_V2, start=1))
 
 
@@ -197,8 +217,23 @@ def mnasnet_space(input_shape: Shape = (3, 224, 224), classes: int = 1000, width
     Raises:
         InputError: a value out of range, or images too small.
     """
-    check_fit("mnasnet", (2, *(stride for _, _, _, stride in _blocks())), input_shape, classes, width)
+    check_fit("mnasnet", _STRIDES, input_shape, classes, width)
     return MnasnetSpace(versioned("mnasnet", width), input_shape, classes, width)
+
+
+def mnasnet_small_space(input_shape: Shape = (3, 32, 32), classes: int = 10, width: float = 1.0) -> MnasnetSpace:
+    """The same choices with the strides that MobileNetV2 is commonly given for CIFAR-10: images shrink eightfold.
+
+    Args:
+        input_shape: (channels, height, width) of the images, at least 16 pixels a side.
+        classes: at least 2.
+        width: as of `mnasnet_space`.
+
+    Raises:
+        InputError: a value out of range, or images too small.
+    """
+    check_fit("mnasnet-small", _STRIDES_OF_SMALL, input_shape, classes, width)
+    return MnasnetSpace(versioned("mnasnet-small", width), input_shape, classes, width, _STRIDES_OF_SMALL)
 
 
 KNOWN = {
@@ -206,5 +241,10 @@ KNOWN = {
         "MnasNet's space: what the layers of seven blocks are and how many, 4·10^17 networks",
         mnasnet_space(),
         mnasnet_space,
-    )
+    ),
+    "mnasnet-small": KnownSpace(
+        "MnasNet's choices with strides for images of 16 to 63 pixels, 4·10^17 networks",
+        mnasnet_small_space(),
+        mnasnet_small_space,
+    ),
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
@@ -22,7 +23,7 @@ from hwnas.core.errors import EvaluationFailed
 from hwnas.core.objective import Costs, Objective
 from hwnas.core.protocols import Checkpoints, Controller, Progress
 from hwnas.core.trial import Quality
-from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, checkpoint_of, resumed
+from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, checkpoint_of, evaluated, resumed
 
 LATEST = 20  # evaluations that are looked back upon; more than half of them failed ends a search
 
@@ -62,6 +63,17 @@ class BlackBoxSettings:
         return self.evaluations * self.proposals_per_evaluation
 
 
+class BlackBoxSearch(Protocol):
+    """A strategy that is a controller in this file's loop: a file of its own says which, and why."""
+
+    def __call__(
+        self, problem: Problem, objective: Objective, settings: BlackBoxSettings, *, seed: int,
+        checkpoints: Checkpoints, progress: Progress, purpose: str = "search",
+    ) -> BlackBoxSearched:  # fmt: skip
+        """Searches; the arguments are those of `search`, and `seed` that of the controller."""
+        ...
+
+
 def search(
     controller: Controller, problem: Problem, objective: Objective, settings: BlackBoxSettings, *,
     checkpoints: Checkpoints, progress: Progress, purpose: str = "search",
@@ -93,7 +105,7 @@ def search(
         costs = dict(zip(new, problem.price(new), strict=True))
         admitted = [arch for arch in new if objective.admits(costs[arch])][: settings.evaluations - len(known)]
         for arch, answer in zip(admitted, problem.evaluate(admitted), strict=True):
-            known[arch] = one = _evaluated(arch, answer, costs[arch], objective, points)
+            known[arch] = one = evaluated(arch, answer, costs[arch], objective, points)
             points.append((one.accuracy, one.costs))
             best = _better(best, one)
             facts = {"best score": best.score, "accuracy": best.accuracy} if best else {}
@@ -114,14 +126,6 @@ def search(
     if latest is None or latest.step < step:
         checkpoints.save(checkpoint_of(controller, known.values(), proposals, step, forgiven))
     return BlackBoxSearched(tuple(known.values()), proposals, step, forgiven)
-
-
-def _evaluated(
-    arch: Architecture, answer: Quality | EvaluationFailed, costs: Costs, objective: Objective,
-    points: Sequence[tuple[float, Costs]],
-) -> Evaluated:  # fmt: skip
-    accuracy, failure = (answer.accuracy, "") if isinstance(answer, Quality) else (0.0, str(answer) or "no reason")
-    return Evaluated(arch, accuracy, costs, objective.score(accuracy, costs, points), failure)
 
 
 def _better(best: Evaluated | None, one: Evaluated) -> Evaluated | None:

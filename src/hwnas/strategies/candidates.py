@@ -8,14 +8,15 @@ from itertools import chain, islice
 
 import numpy as np
 
-from hwnas.core.architecture import Architecture
-from hwnas.core.cost import Cost, CostTerms
+from hwnas.core.architecture import Architecture, Option
+from hwnas.core.cost import Cost, CostKind, Totals
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Evaluator, PathSpace, Progress
 from hwnas.core.trial import Trial
 from hwnas.nn.gates import Gates
 
 DRAWS_PER_CANDIDATE = 60
+_ROUNDING = 1e-9  # of a latency: a smaller saving is none
 WELL_USED = 0.9  # of the limit: from here on an architecture counts as using it
 
 
@@ -24,17 +25,17 @@ class Constraint:
     """What a proposed architecture must meet before anything is trained.
 
     Args:
-        terms: predicted latency of every option, in milliseconds.
-        limit_ms: the largest predicted latency.
+        latencies: of architectures, in milliseconds.
+        limit_ms: the largest of them.
         admits: every further limit; True where the architecture meets them all.
     """
 
-    terms: CostTerms
+    latencies: Totals
     limit_ms: float
     admits: Callable[[Architecture], bool] = lambda arch: True
 
     def __contains__(self, arch: Architecture) -> bool:
-        return self.terms.total(arch) <= self.limit_ms and self.admits(arch)
+        return self.latencies.total(arch) <= self.limit_ms and self.admits(arch)
 
 
 def learned_candidates(
@@ -54,23 +55,27 @@ def learned_candidates(
     drawn = chain([gates.argmax()], (gates.sample(rng) for _ in range(DRAWS_PER_CANDIDATE * count)))
     found = list(_distinct(arch for arch in drawn if arch in constraint))
     if not found:
-        moved = nearest_inside(gates, constraint.terms, constraint.limit_ms)
+        moved = nearest_inside(gates, constraint.latencies, constraint.limit_ms)
         return [moved] if moved in constraint else []
     rest = [arch for arch in found if arch != gates.argmax()]
-    using = [arch for arch in rest if constraint.terms.total(arch) >= WELL_USED * constraint.limit_ms]
+    using = [arch for arch in rest if constraint.latencies.total(arch) >= WELL_USED * constraint.limit_ms]
     return list(_distinct(chain(found[:1], using, rest)))[:count]
 
 
-def nearest_inside(gates: Gates, terms: CostTerms, limit: float) -> Architecture:
+def nearest_inside(gates: Gates, latencies: Totals, limit: float) -> Architecture:
     """The argmax, with options exchanged for cheaper ones until it is inside: least log-probability per cost first."""
     options = gates.argmax().as_dict()
+
+    def with_(name: str, option: Option) -> float:
+        return latencies.total(gates.space.architecture({**options, name: option}))
+
     likely = {choice: {str(o): p for o, p in row.items()} for choice, row in gates.as_dict().items()}
-    while (total := terms.total(gates.space.architecture(options))) > limit:
+    while (total := latencies.total(gates.space.architecture(options))) > limit:
         steps = [
-            ((np.log(likely[name][str(now)] + 1e-30) - np.log(likely[name][str(option)] + 1e-30)) / saved, name, option)
-            for name, now in options.items()
-            for option, cost in terms.by_choice[name].items()
-            if (saved := min(terms.by_choice[name][now] - cost, total - limit)) > 0
+            ((np.log(row[str(options[name])] + 1e-30) - np.log(row[str(option)] + 1e-30)) / saved, name, option)
+            for name, row in likely.items()
+            for option in gates.space[name].options
+            if (saved := min(total - with_(name, option), total - limit)) > _ROUNDING * total
         ]
         if not steps:
             break  # every choice is at its cheapest
@@ -93,7 +98,7 @@ def random_candidates(
     samplers = (space.choices.sample, space.choices.sample_spread)
     drawn = (samplers[draw % 2](rng) for draw in range(DRAWS_PER_CANDIDATE * count))
     inside = islice(_distinct(arch for arch in drawn if arch in constraint), 8 * count)
-    found = {arch: constraint.terms.total(arch) for arch in inside}
+    found = {arch: constraint.latencies.total(arch) for arch in inside}
     if len(found) <= count:
         return list(found)
     # One architecture from each of `count` equal steps of cost where there is one, then the dearest of the rest.
@@ -124,18 +129,19 @@ def _distinct(architectures: Iterable[Architecture]) -> Iterator[Architecture]:
 
 
 def rank(
-    architectures: Iterable[Architecture], evaluator: Evaluator, terms: CostTerms, source: str, provenance: str,
-    progress: Progress,
+    architectures: Iterable[Architecture], evaluator: Evaluator, latencies: Totals, source: str, provenance: str,
+    progress: Progress, kind: CostKind = "model",
 ) -> list[Trial]:  # fmt: skip
     """Scores architectures, best (lowest loss) first; those that cannot be scored are left out.
 
     Args:
         architectures: what is scored.
         evaluator: how.
-        terms: predicts their latency in milliseconds.
+        latencies: of them, in milliseconds.
         source: who proposed them.
-        provenance: of the latency model.
+        provenance: of the latencies.
         progress: told how far it is, and how many were left out.
+        kind: of the latencies.
 
     Raises:
         EvaluationFailed: none of them can be scored.
@@ -150,7 +156,7 @@ def rank(
         except EvaluationFailed as reason:
             failed.append(str(reason))
             continue
-        trials.append(Trial(arch, quality, Cost(terms.total(arch), "ms", "model", provenance), source))
+        trials.append(Trial(arch, quality, Cost(latencies.total(arch), "ms", kind, provenance), source))
         best = min(trials, key=lambda trial: trial.quality.loss)
         progress.advance(done, {"best loss": best.quality.loss, "predicted_ms": best.latency.value})
     if failed and not trials:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import fields_of
-from hwnas.core.objective import Costs
+from hwnas.core.errors import EvaluationFailed, fields_of
+from hwnas.core.objective import Costs, Known, Objective
 from hwnas.core.protocols import Checkpoint, Checkpoints, Controller
-from hwnas.core.trial import pareto_front
+from hwnas.core.trial import Quality, pareto_front
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,19 @@ class BlackBoxSearched:
         return [worked[index] for index in pareto_front([(one.costs[of], one.accuracy) for one in worked])]
 
 
+def evaluated(
+    arch: Architecture, answer: Quality | EvaluationFailed, costs: Costs, objective: Objective, known: Known = ()
+) -> Evaluated:
+    """What an answer makes of an architecture; one that could not be evaluated is as good as one always wrong."""
+    accuracy, failure = (answer.accuracy, "") if isinstance(answer, Quality) else (0.0, str(answer) or "no reason")
+    return Evaluated(arch, accuracy, costs, objective.score(accuracy, costs, known), failure)
+
+
 def checkpoint_of(
-    controller: Controller, evaluated: Iterable[Evaluated], proposals: int, step: int, forgiven: int
+    controller: Controller, found: Iterable[Evaluated], proposals: int, step: int, forgiven: int
 ) -> Checkpoint:
     """What `resumed` reads: every answer, and all that the controller has learned."""
-    rows = [[one.architecture.to_json(), one.accuracy, dict(one.costs), one.score, one.failure] for one in evaluated]
+    rows = [[one.architecture.to_json(), one.accuracy, dict(one.costs), one.score, one.failure] for one in found]
     state = {"controller": controller.state_dict(), "evaluated": rows, "proposals": proposals, "forgiven": forgiven}
     return Checkpoint(step, {}, state)
 
@@ -75,7 +83,7 @@ def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearche
         return BlackBoxSearched(())
     with fields_of("checkpoint of a black-box search"):
         rows: Sequence[Any] = found.state["evaluated"]
-        evaluated = tuple(
+        read = tuple(
             Evaluated(
                 Architecture.from_json(arch), float(accuracy), {str(name): float(costs[name]) for name in costs},
                 float(score), str(failure),
@@ -85,4 +93,4 @@ def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearche
         proposals, forgiven = int(found.state["proposals"]), int(found.state["forgiven"])
         state = found.state["controller"]
     controller.load_state_dict(state)
-    return BlackBoxSearched(evaluated, proposals, found.step, forgiven)
+    return BlackBoxSearched(read, proposals, found.step, forgiven)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, final
 
-from hwnas.core.protocols import PlannedPart, Progress
+from hwnas.core.protocols import PlannedPart, Progress, Silence
 from hwnas.runs.directory import RunDirectory
+from hwnas.runs.stop import Stop
 
 
 @final
@@ -57,6 +59,45 @@ class RunProgress:
         """Kept."""
         self._run.metrics(line)
         self._shown.record(line)
+
+
+class Ended(Exception):
+    """Nobody waits for this work any more."""
+
+
+@final
+class WithinStep(Silence):
+    """A Progress for work within one step of another loop, in whichever thread: it only says what is out of order.
+
+    Args:
+        say: told.
+        stop: of the run; work that hears of it ends.
+    """
+
+    def __init__(self, say: Callable[[str], None], stop: Stop) -> None:
+        self._say = say
+        self._stop = stop
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Lets the work end when it next tells how far it is."""
+        self._ended.set()
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Not shown."""
+        self._check()
+
+    def advance(self, done: int, facts: Mapping[str, float | str]) -> None:
+        """Not shown."""
+        self._check()
+
+    def say(self, text: str) -> None:
+        """Passed on."""
+        self._say(text)
+
+    def _check(self) -> None:
+        if self._ended.is_set() or self._stop.requested:
+            raise Ended
 
 
 @contextmanager

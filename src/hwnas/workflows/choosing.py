@@ -1,7 +1,7 @@
-"""Choosing an architecture that is inside the budget, where the latency model's word is checked by measuring.
+"""Choosing an architecture that is inside the budget, where what is known of its latency is checked by measuring.
 
-The network's file is measured with random weights, which takes seconds and no training; if it misses, the latency model
-learns from the miss and the next architecture is taken.
+The network's file is measured with random weights, which takes seconds and no training; if it misses, what is known of
+latencies learns from the miss and the next architecture is taken.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from functools import partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.cost import Cost
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.trial import Trial
-from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.timing import Measurement
 from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
 from hwnas.strategies.candidates import Constraint, rank
 from hwnas.workflows.job import FitJob
+from hwnas.workflows.latencies import Latencies, cost_of
 from hwnas.workflows.limits import LatencyLimits, meets
 from hwnas.workflows.measuring import measured
 
+_LEARNS = {"model": "The latency model learns from it", "measured": "A search measures briefly, a budget does not"}
 ATTEMPTS = 8  # architectures measured for one contender before its fastest network is taken
 
 
@@ -59,7 +59,7 @@ class Chosen:
         contender: who proposed it.
         trial: the architecture with its score and predicted latency.
         reason: why this one.
-        model: the latency model with all that was learned on the way.
+        latencies: with all that was learned on the way.
         trials: everything that was scored, best first.
         rounds: one row for each file that was measured: predicted, measured, upper end, inside.
     """
@@ -67,7 +67,7 @@ class Chosen:
     contender: Contender
     trial: Trial
     reason: str
-    model: LatencyModel
+    latencies: Latencies
     trials: tuple[Trial, ...]
     rounds: tuple[dict[str, Any], ...]
 
@@ -78,7 +78,7 @@ def best_scoring(on: str, trials: list[Trial], planned_ms: float) -> tuple[Trial
 
 
 def choose(
-    contender: Contender, job: FitJob, run: RunDirectory, model: LatencyModel, limits: LatencyLimits,
+    contender: Contender, job: FitJob, run: RunDirectory, latencies: Latencies, limits: LatencyLimits,
     rejected: frozenset[Architecture], progress: Progress,
 ) -> Chosen | None:  # fmt: skip
     """Takes the contender's preferred architecture that is inside the budget as measured.
@@ -87,7 +87,7 @@ def choose(
         contender: proposes and ranks.
         job: space, target, limits.
         run: keeps the measurements.
-        model: predicts; learns from every miss.
+        latencies: what is known of them; learns from every miss.
         limits: the budget.
         rejected: architectures that have missed already.
         progress: told how far it is.
@@ -97,12 +97,12 @@ def choose(
     """
     rounds: list[dict[str, Any]] = []
     for _ in range(ATTEMPTS):
-        terms = model.terms(job.space)
-        constraint = Constraint(terms, limits.planned_ms, partial(_admits, job, rejected))
+        constraint = Constraint(latencies, limits.planned_ms, partial(_admits, job, rejected))
         proposed = contender.propose(constraint)
         if not proposed:
             break
-        trials = rank(proposed, contender.evaluator, terms, contender.role, model.target_id, progress)
+        trials = rank(proposed, contender.evaluator, latencies, contender.role, latencies.provenance, progress,
+                      latencies.kind)  # fmt: skip
         trial, reason = contender.prefer(trials, limits.planned_ms)
         progress.found(contender.label, {"loss": trial.quality.loss, "predicted_ms": trial.latency.value})
         network = job.space.decode(trial.architecture)
@@ -112,22 +112,16 @@ def choose(
         rounds.append({**row, "role": contender.role})
         progress.found(contender.label, {"measured_ms": measurement.median_ms})
         if measurement.inside(limits.budget_ms):
-            return Chosen(contender, trial, reason, model, tuple(trials), tuple(rounds))
+            return Chosen(contender, trial, reason, latencies, tuple(trials), tuple(rounds))
         progress.say(
             f"{contender.label}: {trial.architecture.id} measured {measurement.median_ms:.4g} ms (up to "
             f"{measurement.interval_ms[1]:.4g}), predicted {trial.latency.value:.4g}: over the budget of "
-            f"{limits.budget_ms:.4g} ms. The latency model learns from it; next architecture"
+            f"{limits.budget_ms:.4g} ms. {_LEARNS[latencies.kind]}; next architecture"
         )
         rejected |= {trial.architecture}
-        model = learned(model, job, trial.architecture, measurement)
+        latencies = latencies.learned(trial.architecture, measurement.median_ms)
     # Whoever never had anything to propose has nothing; after misses there is the network that is known to be inside.
-    return _fastest(contender, job, limits, model, rejected, tuple(rounds), progress) if rounds else None
-
-
-def learned(model: LatencyModel, job: FitJob, arch: Architecture, measurement: Measurement) -> LatencyModel:
-    """The latency model after a miss; a held-out network teaches it nothing."""
-    network = job.space.decode(arch)
-    return model if model.is_held_out(network) else model.anchored(network, measurement.median_ms)
+    return _fastest(contender, job, limits, latencies, rejected, tuple(rounds), progress) if rounds else None
 
 
 def round_row(trial: Trial, measurement: Measurement, limits: LatencyLimits, what: str) -> dict[str, Any]:
@@ -147,7 +141,7 @@ def _admits(job: FitJob, rejected: frozenset[Architecture], arch: Architecture) 
 
 
 def _fastest(
-    contender: Contender, job: FitJob, limits: LatencyLimits, model: LatencyModel, rejected: frozenset[Architecture],
+    contender: Contender, job: FitJob, limits: LatencyLimits, latencies: Latencies, rejected: frozenset[Architecture],
     rounds: tuple[dict[str, Any], ...], progress: Progress,
 ) -> Chosen | None:  # fmt: skip
     """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""
@@ -155,8 +149,7 @@ def _fastest(
     if not _admits(job, rejected, arch):
         return None
     quality = contender.evaluator.evaluate(arch)
-    latency = Cost(model.terms(job.space).total(arch), "ms", "model", model.target_id)
-    trial = Trial(arch, quality, latency, contender.role)
+    trial = Trial(arch, quality, cost_of(latencies, arch), contender.role)
     reason = f"the fastest network of the space, after {len(rounds)} others were measured over the budget"
     progress.say(f"{contender.label}: {reason}")
-    return Chosen(contender, trial, reason, model, (trial,), rounds)
+    return Chosen(contender, trial, reason, latencies, (trial,), rounds)

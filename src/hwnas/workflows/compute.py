@@ -79,9 +79,9 @@ def _search_step_s(job: FitJob) -> float:
     terms = CostTerms(1.0, {choice.name: dict.fromkeys(choice.options, 1.0) for choice in job.space.choices.choices})
 
     def run(steps: int) -> None:
-        settings = replace(job.settings.search, steps=steps)
+        settings = replace(job.gradient, steps=steps)
         search(
-            job.space, job.data, terms, terms.greatest(), settings, seed=job.settings.seed, device=job.device,
+            job.path_space, job.data, terms, terms.greatest(), settings, seed=job.settings.seed, device=job.device,
             checkpoints=NoCheckpoints(), progress=Silence(),
         )  # fmt: skip
 
@@ -131,4 +131,4 @@ def _spread(job: FitJob) -> list[Architecture]:
     """Architectures of all sizes, the uniform ones, and so the largest, among them."""
     rng = rng_for(job.settings.seed, "compute probe")
     drawn = [job.space.choices.sample_spread(rng) for _ in range(PROBE_ARCHITECTURES)]
-    return [*job.space.uniform_architectures().values(), *drawn]
+    return [*job.path_space.uniform_architectures().values(), *drawn]

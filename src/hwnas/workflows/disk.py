@@ -15,7 +15,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.counting import count
 from hwnas.core.errors import RunError
 from hwnas.core.network import NetworkSpec
-from hwnas.core.protocols import Checkpoint, PathSpace, Progress
+from hwnas.core.protocols import Checkpoint, PathSpace, Progress, UniformSpace
 from hwnas.core.seeds import rng_for
 from hwnas.formats.source import to_source
 from hwnas.hardware.layers import places
@@ -34,8 +34,8 @@ from hwnas.training.loop import REPORT_EVERY
 from hwnas.training.recipe import Recipe, Schedule
 from hwnas.training.state import LoopState
 from hwnas.workflows.full_baselines import equal_steps, trained_alone
-from hwnas.workflows.job import FitJob
-from hwnas.workflows.plan import ENDS, ROLES
+from hwnas.workflows.job import ChildrenSettings, FitJob
+from hwnas.workflows.plan import ENDS, roles_of
 
 _BLOCK = 4096  # bytes that a file or directory takes at least
 _NUMBER = 21  # bytes of a float with 17 digits, comma and space included
@@ -67,13 +67,15 @@ def fit_need(job: FitJob) -> DiskNeed:
 
     Trainings that end leave their network only, so the fullest moment is in the search or in the last training.
     """
-    roles = ROLES[job.settings.baselines]
+    if isinstance(job.settings.search, ChildrenSettings):
+        return _children_need(job, len(roles_of(job)))
+    roles = roles_of(job)
     network = job.space.decode(_typical(job))
     recipe, steps = job.settings.recipe, job.settings.train_steps
-    search = _search_checkpoints(job.space, job.settings.search)
+    search = _search_checkpoints(job.path_space, job.gradient)
     first, kept = _most(search), _kept(search)
     if "random-uniform-supernet" in roles:
-        uniform = _search_checkpoints(job.space, job.settings.search, equal_steps(job.settings.search))
+        uniform = _search_checkpoints(job.path_space, job.gradient, equal_steps(job.gradient))
         first, kept = max(first, kept + _most(uniform)), kept + _kept(uniform)
     going, finished = _training_checkpoints(network, recipe, steps)
     trainings = sum(1 if role == "random-standalone" else 2 for role in roles)
@@ -91,17 +93,42 @@ def fit_need(job: FitJob) -> DiskNeed:
             "report": _REPORT,
         },
     ]
-    steps = job.settings.search.steps + trainings * steps
+    steps = job.gradient.steps + trainings * steps
     records = {"measurements": _measurements(job, 2 * len(roles)), "records": _records(job, steps)}
     return _fullest(*({**moment, **records} for moment in moments))
 
 
 def search_need(job: FitJob) -> DiskNeed:
     """What a search without trainings takes."""
+    if isinstance(job.settings.search, ChildrenSettings):
+        return _children_need(job, 0)
     parts = {
-        "search checkpoints": _most(_search_checkpoints(job.space, job.settings.search)),
+        "search checkpoints": _most(_search_checkpoints(job.path_space, job.gradient)),
         "measurements": _measurements(job, 1),
-        "records": _records(job, job.settings.search.steps),
+        "records": _records(job, job.gradient.steps),
+    }
+    return DiskNeed(parts)
+
+
+def _children_need(job: FitJob, delivered: int) -> DiskNeed:
+    """What a search takes that trains its networks alone, and the networks that are delivered after it."""
+    settings, network = job.children, job.space.decode(_typical(job))
+    child, _ = _training_checkpoints(network, job.settings.recipe, settings.child_steps)
+    going, finished = _training_checkpoints(network, job.settings.recipe, job.settings.train_steps)
+    searches = max(1, delivered)
+    networks = searches * settings.loop.evaluations
+    row = len(encode_json([_typical(job).to_json(), 4 * [_NUMBER * "0"]], "row", indent=None)) + _NUMBER * 5
+    rounds = default_rounds(job.space.input_shape)
+    # Each child's samples and the reference's, with its session and with its own figure; as many again are passed over.
+    measured = 2 * networks * settings.sessions * rounds * 2 * 4 * _NUMBER
+    final = (delivered + ENDS) * 2 * job.settings.sessions * rounds * 2 * 4 * _NUMBER
+    parts = {
+        "search checkpoints": searches * (KEPT + 1) * (settings.loop.evaluations * row + 3 * _BLOCK),
+        "training checkpoints": max(settings.at_once * _most(child), _most(going)) + delivered * finished,
+        "measurements": measured + final,
+        "network files": delivered * _network_files(network),
+        "records": 2 * _TRIAL * networks + _LINE * (job.settings.train_steps // REPORT_EVERY) * delivered + _STORE,
+        "report": _REPORT if delivered else 0,
     }
     return DiskNeed(parts)
 
@@ -147,7 +174,8 @@ def _typical(job: FitJob) -> Architecture:
     A budget in milliseconds says nothing before the target is known; then among all.
     """
     rng = rng_for(0, "disk space")
-    drawn = [*job.space.uniform_architectures().values(), *(job.space.choices.sample(rng) for _ in range(_DRAWN))]
+    uniform = job.space.uniform_architectures().values() if isinstance(job.space, UniformSpace) else ()
+    drawn: list[Architecture] = [*uniform, *(job.space.choices.sample(rng) for _ in range(_DRAWN))]
     counts = {arch: count(job.space.decode(arch)) for arch in drawn}
     limit = (job.settings.budget.share_of_largest or 1.0) * max(found.macs for found in counts.values())
     inside = sorted((arch for arch in counts if counts[arch].macs <= limit), key=lambda arch: counts[arch].macs)
@@ -232,7 +260,7 @@ def _measurements(job: FitJob, files: int) -> int:
         files: measured beside the ends of the space.
     """
     settings, known = job.settings, job.store.read(job.target)
-    layers = {layer.key for place in places(job.space) for layer in place.priced.values()}
+    layers = {layer.key for place in places(job.path_space) for layer in place.priced.values()}
     missing = len(layers - known.layers.keys())
     files += ENDS
     timed = (REFERENCE_SESSIONS if known.reference is None else 0) + LAYER_SESSIONS * missing / 2
@@ -245,7 +273,7 @@ def _measurements(job: FitJob, files: int) -> int:
 def _records(job: FitJob, steps: int) -> int:
     """metrics.jsonl, the trials, and the store's own bytes."""
     gates = len(str(Gates(job.space.choices, rng_for(0, "disk space")).as_dict()))
-    lines = _LINE * (steps // REPORT_EVERY) + gates * (job.settings.search.steps // (5 * REPORT_EVERY))
+    lines = _LINE * (steps // REPORT_EVERY) + gates * (job.gradient.steps // (5 * REPORT_EVERY))
     return lines + _TRIAL * 2 * job.settings.candidates + _STORE
 
 

@@ -1,4 +1,4 @@
-"""The main job: latency model, search, baselines, training, the files measured, the loop closed, the report."""
+"""The main job: search, baselines, training, the files measured, the loop closed, the report."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.errors import BudgetError, fields_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Progress
-from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
 from hwnas.report.html import render_report
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import plain_json, write_atomically
 from hwnas.runs.stored import RESULT
-from hwnas.strategies.proxyless_g import Searched, search
+from hwnas.strategies.proxyless_g import ProxylessGSettings
 from hwnas.workflows.accounting import RunProgress, accounted
-from hwnas.workflows.choosing import Contender, choose, learned, round_row
-from hwnas.workflows.contenders import baseline_contenders, searched_contender
+from hwnas.workflows.children import children_phase
+from hwnas.workflows.choosing import Contender, choose, round_row
 from hwnas.workflows.delivery import Delivery, deliver
 from hwnas.workflows.disk import check_disk, fit_need
+from hwnas.workflows.gradient_search import gradient_phase
 from hwnas.workflows.job import FitJob
-from hwnas.workflows.limits import LatencyLimits, settle_limits
-from hwnas.workflows.measuring import measured, profiled
+from hwnas.workflows.measuring import measured
+from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.plan import fit_plan, title
 from hwnas.workflows.result import Outcome, result_json
 
@@ -76,41 +76,30 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
             return _fit_result(job, run, RunDirectory.read(run.path).result())
     progress.plan(title(job, str(run.path)), fit_plan(job))
     check_disk(fit_need(job), run, progress)
-    model, limits, searched = search_phase(job, run, progress)
-    contenders = [
-        searched_contender(job, run, searched),
-        *baseline_contenders(job, run, searched, limits, model, progress),
-    ]
-    deliveries, measurements, rounds = _close_loop(job, run, contenders, model, limits, progress)
+    phase = search_phase(job, run, progress)
+    contenders = [phase.searched, *phase.baselines(progress)]
+    deliveries, measurements, rounds = _close_loop(job, run, contenders, phase, progress)
     with accounted(run, "report", progress):
-        outcome = Outcome(job, run, model, limits, searched, deliveries, measurements, tuple(rounds))
+        outcome = Outcome(job, run, phase, deliveries, measurements, tuple(rounds))
         result = result_json(outcome)
     return _fit_result(job, run, _finish(run, result))
 
 
-def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> tuple[LatencyModel, LatencyLimits, Searched]:
-    """Everything up to the trained supernet: the latency model, the budget held against the space, the search.
+def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> SearchPhase:
+    """The budget held against the space, and the search, by the strategy of the job.
 
     Raises:
         BudgetError: no network of the space is inside the budget; nothing was trained.
     """
-    with accounted(run, "latency model", progress):
-        model = profiled(job, run, progress)
-        limits = settle_limits(job, run, model.terms(job.space), progress)
-    progress.found("budget", {"limit_ms": limits.budget_ms, "fastest_ms": limits.fastest_ms})
-    with accounted(run, "search", progress):
-        searched = search(
-            job.space, job.data, model.terms(job.space), limits.planned_ms, job.settings.search,
-            seed=job.settings.seed, device=job.device, checkpoints=run.checkpoints("search"), progress=progress,
-        )  # fmt: skip
-    return model, limits, searched
+    gradient = isinstance(job.settings.search, ProxylessGSettings)
+    return (gradient_phase if gradient else children_phase)(job, run, progress)
 
 
 def _close_loop(
-    job: FitJob, run: RunDirectory, contenders: list[Contender], model: LatencyModel, limits: LatencyLimits,
-    progress: Progress,
+    job: FitJob, run: RunDirectory, contenders: list[Contender], phase: SearchPhase, progress: Progress
 ) -> tuple[list[Delivery], list[Measurement], list[dict[str, Any]]]:  # fmt: skip
     """Chooses, trains and measures for every contender, again for those whose file missed the budget."""
+    limits, latencies = phase.limits, phase.latencies
     rejected: frozenset[Architecture] = frozenset()
     kept: dict[str, tuple[Delivery, Measurement]] = {}
     rounds: list[dict[str, Any]] = []
@@ -120,11 +109,11 @@ def _close_loop(
             if contender.role in kept and kept[contender.role][1].inside(limits.budget_ms):
                 continue
             with accounted(run, f"choose/{contender.role}/{turn}", progress):
-                chosen = choose(contender, job, run, model, limits, rejected, progress)
+                chosen = choose(contender, job, run, latencies, limits, rejected, progress)
             if chosen is None:
                 progress.say(f"{contender.label}: nothing inside the budget, so it is left out")
                 continue
-            model = chosen.model
+            latencies = chosen.latencies
             rounds += chosen.rounds
             with accounted(run, f"train/{contender.role}/{turn}", progress):
                 deliveries[contender.role] = deliver(chosen, job, run, progress)
@@ -141,7 +130,7 @@ def _close_loop(
             progress.found(delivery.chosen.contender.label, {"measured_ms": found[role].median_ms})
             if not found[role].inside(limits.budget_ms):
                 rejected |= {trial.architecture}
-                model = learned(model, job, trial.architecture, found[role])
+                latencies = latencies.learned(trial.architecture, found[role].median_ms)
                 progress.say(f"{delivery.chosen.contender.label}: the file missed the budget; the loop goes on")
     if contenders[0].role not in kept:
         raise BudgetError(

@@ -32,9 +32,9 @@ def uniform_supernet(
     job: FitJob, run: RunDirectory, terms: CostTerms, limits: LatencyLimits, progress: Progress
 ) -> PathSupernet:
     """A supernet trained on uniform paths for the compute of the search."""
-    settings = replace(job.settings.search, steps=equal_steps(job.settings.search), warmup_share=1.0)
+    settings = replace(job.gradient, steps=equal_steps(job.gradient), warmup_share=1.0)
     return search(
-        job.space, job.data, terms, limits.planned_ms, settings, seed=job.settings.seed, device=job.device,
+        job.path_space, job.data, terms, limits.planned_ms, settings, seed=job.settings.seed, device=job.device,
         checkpoints=run.checkpoints("uniform"), progress=progress, purpose="uniform",
     ).supernet  # fmt: skip
 
@@ -42,7 +42,7 @@ def uniform_supernet(
 def trained_alone(job: FitJob) -> tuple[int, int]:
     """(networks, steps of each) that the compute of a search pays for."""
     steps = max(1, job.settings.train_steps // SHARE_OF_A_TRAINING)
-    return max(1, equal_steps(job.settings.search) // steps), steps
+    return max(1, equal_steps(job.gradient) // steps), steps
 
 
 def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> Contender:
@@ -50,7 +50,9 @@ def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> 
     networks, steps = trained_alone(job)
 
     def propose(constraint: Constraint) -> list[Architecture]:
-        return random_candidates(job.space, constraint, networks, rng_for(job.settings.seed, "candidates", "alone"))
+        return random_candidates(
+            job.path_space, constraint, networks, rng_for(job.settings.seed, "candidates", "alone")
+        )
 
     evaluator = TrainedAlone(
         job.space, job.data, job.settings.recipe, steps=steps, seed=job.settings.seed, device=job.device,

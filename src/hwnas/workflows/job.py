@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hwnas.core.cost import Budget
-from hwnas.core.protocols import PathSpace
+from hwnas.core.errors import InputError
+from hwnas.core.objective import Costs, Objective
+from hwnas.core.protocols import PathSpace, SearchSpace
 from hwnas.data.images import ImageData
+from hwnas.evaluation.isolated import CHILD, PATIENCE_S
 from hwnas.hardware.sessions import Timer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
+from hwnas.strategies.black_box import BlackBoxSearch, BlackBoxSettings
 from hwnas.strategies.proxyless_g import ProxylessGSettings
 from hwnas.training.device import TrainingDevice
 from hwnas.training.recipe import Recipe
@@ -31,12 +36,41 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class ChildrenSettings:
+    """A black-box search in which every network is trained alone for a while, as a child of the search.
+
+    Args:
+        strategy: its name.
+        search: the strategy.
+        reward: its name.
+        objective: makes the reward of the limits: "latency" in ms first, then those that are counted.
+        loop: how many networks, and how many are proposed together.
+        child_steps: weight updates of each child.
+        at_once: children that are trained at a time, each in a process of its own; changes nothing but the time.
+        sessions: measuring processes of each batch of children, at least 2.
+        patience_s: a child that finishes no step for so long hangs.
+        command: starts a child's process.
+    """
+
+    strategy: str
+    search: BlackBoxSearch
+    reward: str
+    objective: Callable[[Costs], Objective]
+    loop: BlackBoxSettings
+    child_steps: int
+    at_once: int = 1
+    sessions: int = 2
+    patience_s: float = PATIENCE_S
+    command: tuple[str, ...] = CHILD
+
+
+@dataclass(frozen=True)
 class FitSettings:
     """The numbers of a fit.
 
     Args:
         budget: the latency limit.
-        search: of the supernet and its gates.
+        search: of the supernet and its gates, or of networks that are trained alone.
         train_steps: weight updates of each final training.
         recipe: of each final training.
         seed: everything random is drawn from it.
@@ -53,7 +87,7 @@ class FitSettings:
     """
 
     budget: Budget
-    search: ProxylessGSettings
+    search: ProxylessGSettings | ChildrenSettings
     train_steps: int
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
@@ -74,7 +108,7 @@ class FitJob:
 
     Args:
         data: the images.
-        space: what is searched.
+        space: what is searched; a chain of choices where a supernet is.
         target: where the network will run.
         store: what is known about the target already.
         device: where training runs.
@@ -84,10 +118,46 @@ class FitJob:
     """
 
     data: ImageData
-    space: PathSpace
+    space: SearchSpace
     target: Target
     store: TargetStore
     device: TrainingDevice
     settings: FitSettings
     command: str
     timer: Timer | None = None
+
+    @property
+    def path_space(self) -> PathSpace:
+        """The space as a chain of choices, which is what a supernet and a latency model are made of.
+
+        Raises:
+            InputError: it is none.
+        """
+        if not isinstance(self.space, PathSpace):
+            raise InputError(
+                f"space {self.space.choices.name!r} is no chain of layers with one choice each, which proxyless-g "
+                "needs: give a black-box --strategy (`hwnas list strategies`), or another --space"
+            )
+        return self.space
+
+    @property
+    def children(self) -> ChildrenSettings:
+        """The settings of a black-box search.
+
+        Raises:
+            InputError: the job searches in another way.
+        """
+        if not isinstance(self.settings.search, ChildrenSettings):
+            raise InputError("proxyless-g trains a supernet, and no network alone")
+        return self.settings.search
+
+    @property
+    def gradient(self) -> ProxylessGSettings:
+        """The settings of a search by gradients.
+
+        Raises:
+            InputError: the job searches in another way.
+        """
+        if not isinstance(self.settings.search, ProxylessGSettings):
+            raise InputError(f"{self.settings.search.strategy} trains no supernet")
+        return self.settings.search

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwnas.core.architecture import Architecture, Option
+from hwnas.core.choices import ChoiceSpace
 from hwnas.core.cost import CostTerms
 from hwnas.core.counting import count
 from hwnas.core.errors import BudgetError
-from hwnas.core.protocols import Progress
+from hwnas.core.protocols import Progress, SearchSpace, UniformSpace
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.job import FitJob, Limits
@@ -34,16 +35,42 @@ class LatencyLimits:
     fastest: Architecture
 
 
-def settle_limits(job: FitJob, run: RunDirectory, terms: CostTerms, progress: Progress) -> LatencyLimits:
-    """Measures the fastest and the slowest network (by the model) and holds the budget against them.
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The ends of a space.
+
+    Args:
+        fastest: the architecture that is expected to be.
+        largest: the one that is expected to take longest.
+        least_ms: what the fastest one is predicted to take; 0 where nothing is predicted.
+    """
+
+    fastest: Architecture
+    largest: Architecture
+    least_ms: float = 0.0
+
+
+def ends_by_terms(choices: ChoiceSpace, terms: CostTerms) -> Ends:
+    """The ends by an additive cost: the cheapest and the dearest option of every choice."""
+    rows = terms.by_choice.items()
+    cheapest: dict[str, Option] = {choice: min(row, key=lambda o: row[o]) for choice, row in rows}
+    dearest: dict[str, Option] = {choice: max(row, key=lambda o: row[o]) for choice, row in rows}
+    return Ends(choices.architecture(cheapest), choices.architecture(dearest), terms.least())
+
+
+def ends_by_macs(space: SearchSpace) -> Ends:
+    """The ends by multiply-accumulates, and by parameters where these are equal, found choice by choice."""
+    return Ends(_end_by_macs(space, 1), _end_by_macs(space, -1))
+
+
+def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress) -> LatencyLimits:
+    """Measures the fastest and the slowest network and holds the budget against them.
 
     Raises:
         BudgetError: the fastest network, measured, exceeds the budget, or is outside a further limit.
     """
-    ends = {
-        end: job.space.choices.architecture(_extreme(terms, sign)) for end, sign in (("fastest", 1.0), ("largest", -1))
-    }
-    files = {end: untrained(job.space.decode(arch)).content for end, arch in ends.items()}
+    both = {"fastest": ends.fastest, "largest": ends.largest}
+    files = {end: untrained(job.space.decode(arch)).content for end, arch in both.items()}
     found = measured(job, run, files, "ends of the space", progress)
     budget_ms = job.settings.budget.resolve(found["largest"].median_ms)
     fastest = found["fastest"]
@@ -54,14 +81,15 @@ def settle_limits(job: FitJob, run: RunDirectory, terms: CostTerms, progress: Pr
             f"measured. Give a budget of at least {1.05 * fastest.interval_ms[1]:.3g}ms, a smaller --width or a lower "
             "--resolution"
         )
-    _refuse_other_limits(job, ends["fastest"])
-    planned_ms = max((1.0 - job.settings.margin) * budget_ms, terms.least())
-    return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends["fastest"])
+    _refuse_other_limits(job, ends.fastest)
+    planned_ms = max((1.0 - job.settings.margin) * budget_ms, ends.least_ms)
+    return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest)
 
 
 def _refuse_other_limits(job: FitJob, fastest: Architecture) -> None:
     """Raises where not even the smallest networks of the space meet the limits that are counted."""
-    smallest = [fastest, *job.space.uniform_architectures().values()]
+    uniform = job.space.uniform_architectures().values() if isinstance(job.space, UniformSpace) else ()
+    smallest = [fastest, *uniform]
     if any(meets(job, arch) for arch in smallest):
         return
     counts = [count(job.space.decode(arch)) for arch in smallest]
@@ -86,5 +114,14 @@ def meets(job: FitJob, arch: Architecture) -> bool:
     return all(limit is None or value <= limit for value, limit in pairs)
 
 
-def _extreme(terms: CostTerms, sign: float) -> dict[str, Option]:
-    return {choice: min(options, key=lambda o: sign * options[o]) for choice, options in terms.by_choice.items()}
+def _end_by_macs(space: SearchSpace, sign: int) -> Architecture:
+    """The best option of each choice in turn, twice over: the second time all others have been looked at."""
+
+    def size(options: dict[str, Option]) -> tuple[int, int]:
+        counts = count(space.decode(space.choices.architecture(options)))
+        return sign * counts.macs, sign * counts.params
+
+    chosen = {choice.name: choice.options[0] for choice in space.choices.choices}
+    for choice in 2 * space.choices.choices:
+        chosen[choice.name] = min(choice.options, key=lambda option: size({**chosen, choice.name: option}))
+    return space.choices.architecture(chosen)

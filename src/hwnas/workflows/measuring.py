@@ -56,8 +56,9 @@ class RememberingTimer:
 
 
 def measured(
-    job: FitJob, run: RunDirectory, models: Mapping[str, bytes], purpose: str, progress: Progress
-) -> dict[str, Measurement]:
+    job: FitJob, run: RunDirectory, models: Mapping[str, bytes], purpose: str, progress: Progress,
+    sessions: int | None = None,
+) -> dict[str, Measurement]:  # fmt: skip
     """The latency of files, from the run's store or measured now, side by side.
 
     Args:
@@ -66,6 +67,7 @@ def measured(
         models: content of ONNX files by name.
         purpose: the same file may be measured again for another purpose.
         progress: told about every session.
+        sessions: measuring processes; None for those of final files.
     """
     target_id = job.target.key.id
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in models.items()}
@@ -77,7 +79,7 @@ def measured(
     }
     if missing:
         fresh = measure(
-            job.target, missing, job.store, sessions=job.settings.sessions, seed=job.settings.seed,
+            job.target, missing, job.store, sessions=sessions or job.settings.sessions, seed=job.settings.seed,
             timer=_timer(job, run, purpose), progress=progress,
         )  # fmt: skip
         # Together: a run that were cut off in between would measure the rest alone, in other sessions.
@@ -93,7 +95,7 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
     stored = run.store.measurement(target_id, name, MODEL)
     if stored is None:
         model = profile(
-            job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
+            job.target, job.path_space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
             held_out=job.settings.held_out, timer=_timer(job, run, MODEL), progress=progress,
         )  # fmt: skip
         run.store.add_measurement(target_id, name, MODEL, model.to_json())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
@@ -10,6 +11,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Evaluator
 from hwnas.core.trial import Quality
+from hwnas.evaluation.in_order import Answer, answer, as_they_come
 from hwnas.runs.store import RunStore
 
 FAILED, STATUS = "failed", "status"
@@ -40,20 +42,48 @@ class Remembered:
         Raises:
             EvaluationFailed: it could not be evaluated, now or before.
         """
-        trial = self._store.trial(self._name, arch.id)
-        content = self._evaluated(arch) if trial is None else trial.content
-        if FAILED in content:
-            raise EvaluationFailed(content[FAILED])
-        return Quality(**content)
+        found = self._stored(arch) or self._keep(arch, answer(self._evaluator, arch))
+        if isinstance(found, EvaluationFailed):
+            raise found
+        return found
 
-    def _evaluated(self, arch: Architecture) -> dict[str, Any]:
-        try:
-            content = asdict(self._evaluator.evaluate(arch))
-        except EvaluationFailed as reason:
-            content = {FAILED: str(reason), STATUS: reason.status}
+    def in_order(
+        self, architectures: Sequence[Architecture], at_once: int, end: Callable[[], None]
+    ) -> Iterator[Answer]:
+        """The answers about several architectures, in their order, each kept as soon as it is there.
+
+        Args:
+            architectures: distinct.
+            at_once: how many are asked about at a time.
+            end: called when nobody waits for answers any more.
+        """
+        found = {arch: stored for arch in architectures if (stored := self._stored(arch))}
+        missing = [arch for arch in architectures if arch not in found]
+        coming = as_they_come(self._evaluator, missing, at_once, end)
+        with contextlib.closing(coming):
+            for arch in architectures:
+                while arch not in found:
+                    come, said = next(coming)
+                    found[come] = self._keep(come, said)
+                yield found[arch]
+
+    def _stored(self, arch: Architecture) -> Answer | None:
+        trial = self._store.trial(self._name, arch.id)
+        if trial is None:
+            return None
+        content = trial.content
+        return EvaluationFailed(content[FAILED]) if FAILED in content else Quality(**content)
+
+    def _keep(self, arch: Architecture, said: Answer) -> Answer:
+        content: dict[str, Any]
+        match said:
+            case EvaluationFailed():
+                content = {FAILED: str(said), STATUS: said.status}
+            case Quality():
+                content = asdict(said)
         self._store.add_trial(self._name, arch.id, content)
         self._kept(arch)
-        return content
+        return said
 
 
 def failures(store: RunStore) -> list[dict[str, str]]:

@@ -16,11 +16,10 @@ from hwnas.hardware.timing import Measurement
 from hwnas.runs.canonical import canonical_sha256
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.stored import RESULT_FORMAT, file_digests
-from hwnas.strategies.proxyless_g import Searched
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import Delivery, predictions, preprocessing
 from hwnas.workflows.job import FitJob
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import failures, remarks
 from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
 
@@ -32,9 +31,7 @@ class Outcome:
     Args:
         job: what was asked.
         run: where everything is kept.
-        model: the latency model as it was when the search began.
-        limits: the budget in milliseconds.
-        searched: the trained supernet and gates.
+        phase: the search.
         deliveries: the searched network first, then the baselines.
         measurements: of their files, in the same order.
         rounds: the closed loop, one row a measured file.
@@ -42,9 +39,7 @@ class Outcome:
 
     job: FitJob
     run: RunDirectory
-    model: LatencyModel
-    limits: LatencyLimits
-    searched: Searched
+    phase: SearchPhase
     deliveries: list[Delivery]
     measurements: list[Measurement]
     rounds: tuple[dict[str, Any], ...]
@@ -52,7 +47,8 @@ class Outcome:
 
 def result_json(outcome: Outcome) -> dict[str, Any]:
     """The content of result.json; scores every delivered file on the test split."""
-    job, limits = outcome.job, outcome.limits
+    job, phase = outcome.job, outcome.phase
+    limits, chosen = phase.limits, outcome.deliveries[0].chosen
     correct = [_correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
     entries = [
         _entry(job, delivery, measurement, right)
@@ -80,15 +76,15 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         },
         "network": entries[0],
         "baselines": entries[1:],
-        "latency_model": _latency_model(outcome.model),
-        "search": _search(outcome),
+        "latency_model": _latency_model(phase.latencies.model),
+        "search": phase.facts(chosen),
         "rounds": list(outcome.rounds),
         "comparison": [
             _compared(entries[0], entry, correct[0], right)
             for entry, right in zip(entries[1:], correct[1:], strict=True)
         ],
         "candidates": _candidates(outcome),
-        "blocks": blocks(job.space.decode(outcome.deliveries[0].chosen.trial.architecture), outcome.model),
+        "blocks": blocks(job.space.decode(chosen.trial.architecture), phase.latencies.model),
         "compute": [
             {"stage": row.name, "cpu_seconds": row.spent.cpu_seconds, "wall_seconds": row.spent.wall_seconds}
             for row in outcome.run.store.stages()
@@ -142,7 +138,7 @@ def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: l
 
 def _setbacks(outcome: Outcome) -> list[dict[str, Any]]:
     """Each once: contenders that chose the same architecture share its trainings."""
-    found = [*outcome.searched.setbacks, *(row for delivery in outcome.deliveries for row in delivery.setbacks)]
+    found = [*outcome.phase.setbacks, *(row for delivery in outcome.deliveries for row in delivery.setbacks)]
     return [asdict(setback) for setback in dict.fromkeys(found)]
 
 
@@ -153,25 +149,8 @@ def data_facts(data: ImageData) -> dict[str, Any]:
     return {"name": data.name, "class_names": list(data.class_names), **sizes, **shape}
 
 
-def _latency_model(model: LatencyModel) -> dict[str, Any] | None:
-    return model.quality.to_json() if model.quality else None
-
-
-def _search(outcome: Outcome) -> dict[str, Any]:
-    settings, gates = outcome.job.settings.search, outcome.searched.gates
-    chosen = outcome.deliveries[0].chosen
-    return {
-        "strategy": "proxyless-g",
-        "loss": type(settings.loss).__name__,
-        "derived": "argmax" if chosen.trial.architecture == gates.argmax() else "sample",
-        "reason": chosen.reason,
-        "weight_steps": settings.steps,
-        "architecture_steps": settings.architecture_steps,
-        "images_seen": outcome.searched.images_seen,
-        "final_entropy": gates.entropy(),
-        "expected_ms": gates.expected_cost(outcome.model.terms(outcome.job.space)),
-        "train_steps": outcome.job.settings.train_steps,
-    }
+def _latency_model(model: LatencyModel | None) -> dict[str, Any] | None:
+    return model.quality.to_json() if model and model.quality else None
 
 
 def _compared(
@@ -190,7 +169,9 @@ def _compared(
 def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
     for delivery in outcome.deliveries:
-        source = "proxyless-g" if delivery.chosen.contender.role == "searched" else delivery.chosen.contender.role
+        searched = delivery.chosen.contender.role == "searched"
+        source = outcome.phase.strategy if searched else delivery.chosen.contender.role
+        trials = (outcome.phase.trials if searched else ()) or delivery.chosen.trials
         rows += [
             {
                 "architecture": trial.architecture.as_dict(),
@@ -200,6 +181,6 @@ def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
                 "accuracy": trial.quality.accuracy,
                 "source": source,
             }
-            for trial in delivery.chosen.trials
+            for trial in trials
         ]
     return rows

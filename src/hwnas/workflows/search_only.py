@@ -15,7 +15,6 @@ from hwnas.runs.files import write_json
 from hwnas.workflows.accounting import RunProgress, accounted
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.choosing import choose
-from hwnas.workflows.contenders import searched_contender
 from hwnas.workflows.disk import check_disk, search_need
 from hwnas.workflows.files import ARCHITECTURE, NETWORK
 from hwnas.workflows.fit import search_phase
@@ -33,7 +32,7 @@ class SearchResult:
         inside_budget: whether the network's latency interval, measured with random weights, is within the budget.
         architecture: its choices.
         network: the same as data.
-        predicted_ms: by the latency model.
+        predicted_ms: by the latency model; with children, measured briefly in the search.
         measured_ms: median over sessions.
         run: the run directory; a fit with the same settings goes on from there.
         result: all of it as plain values.
@@ -62,10 +61,10 @@ def search_only(job: FitJob, run: RunDirectory, shown: Progress) -> SearchResult
     progress = RunProgress(shown, run)
     progress.plan(title(job, str(run.path)), search_plan(job))
     check_disk(search_need(job), run, progress)
-    model, limits, searched = search_phase(job, run, progress)
+    phase = search_phase(job, run, progress)
+    limits = phase.limits
     with accounted(run, "choose/searched/0", progress):
-        contender = searched_contender(job, run, searched)
-        chosen = choose(contender, job, run, model, limits, frozenset(), progress)
+        chosen = choose(phase.searched, job, run, phase.latencies, limits, frozenset(), progress)
     if chosen is None:
         raise BudgetError(
             f"the search found no network inside {limits.budget_ms:.4g} ms and every further limit "
@@ -100,6 +99,7 @@ def search_only(job: FitJob, run: RunDirectory, shown: Progress) -> SearchResult
             "measured_ms": measured_ms,
             "upper_ms": row["upper_ms"] if row else None,
             "rounds": list(chosen.rounds),
-            "blocks": blocks(network, chosen.model),
+            "blocks": blocks(network, chosen.latencies.model),
+            "search": phase.facts(chosen),
         },
     )

@@ -24,8 +24,8 @@ from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
 from hwnas.spaces.toy import ToySpace
 from hwnas.strategies.proxyless_g import Searched
-from hwnas.workflows.contenders import searched_contender
 from hwnas.workflows.full_baselines import ARCHITECTURE_STEP_COST
+from hwnas.workflows.gradient_search import searched_contender
 
 ENTRY = {
     "role", "label", "architecture", "architecture_id", "predicted_ms", "latency", "accuracy", "weights",

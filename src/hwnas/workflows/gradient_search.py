@@ -1,29 +1,71 @@
-"""Who proposes architectures in a fit: the search, and the baselines that it must beat at equal cost."""
+"""A search by gradients in a fit: latency model, supernet, gates, and the baselines to be beaten at equal cost."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.seeds import rng_for
 from hwnas.core.trial import Trial
 from hwnas.evaluation.shared_weights import SharedWeights
-from hwnas.hardware.latency_model import LatencyModel
 from hwnas.nn.gates import Gates
 from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
 from hwnas.strategies.candidates import WELL_USED, Constraint, fixed_candidates, learned_candidates, random_candidates
-from hwnas.strategies.proxyless_g import Searched
+from hwnas.strategies.proxyless_g import Searched, search
 from hwnas.workflows.accounting import accounted
-from hwnas.workflows.choosing import Contender, best_scoring
+from hwnas.workflows.choosing import Chosen, Contender, best_scoring
 from hwnas.workflows.full_baselines import standalone_contender, uniform_supernet
 from hwnas.workflows.job import FitJob
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.latencies import ModelLatencies
+from hwnas.workflows.limits import LatencyLimits, ends_by_terms, settle_limits
+from hwnas.workflows.measuring import profiled
+from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
 
 BIASED = "on shared weights that were trained along the search's gates, which favours the search"
+
+
+def gradient_phase(job: FitJob, run: RunDirectory, progress: Progress) -> SearchPhase:
+    """Everything up to the trained supernet: the latency model, the budget held against the space, the search.
+
+    Raises:
+        BudgetError: no network of the space is inside the budget; nothing was trained.
+    """
+    with accounted(run, "latency model", progress):
+        latencies = ModelLatencies(profiled(job, run, progress), job.path_space)
+        ends = ends_by_terms(job.space.choices, latencies.terms)
+        limits = settle_limits(job, run, ends, progress)
+    progress.found("budget", {"limit_ms": limits.budget_ms, "fastest_ms": limits.fastest_ms})
+    with accounted(run, "search", progress):
+        searched = search(
+            job.path_space, job.data, latencies.terms, limits.planned_ms, job.gradient, seed=job.settings.seed,
+            device=job.device, checkpoints=run.checkpoints("search"), progress=progress,
+        )  # fmt: skip
+    return SearchPhase(
+        "proxyless-g", limits, latencies, searched_contender(job, run, searched),
+        partial(baseline_contenders, job, run, searched, limits, latencies),
+        partial(_facts, job, searched, latencies), searched.setbacks,
+    )  # fmt: skip
+
+
+def _facts(job: FitJob, searched: Searched, latencies: ModelLatencies, chosen: Chosen) -> dict[str, Any]:
+    settings, gates = job.gradient, searched.gates
+    return {
+        "strategy": "proxyless-g",
+        "loss": type(settings.loss).__name__,
+        "derived": "argmax" if chosen.trial.architecture == gates.argmax() else "sample",
+        "reason": chosen.reason,
+        "weight_steps": settings.steps,
+        "architecture_steps": settings.architecture_steps,
+        "images_seen": searched.images_seen,
+        "final_entropy": gates.entropy(),
+        "expected_ms": gates.expected_cost(latencies.terms),
+        "train_steps": job.settings.train_steps,
+    }
 
 
 def searched_contender(job: FitJob, run: RunDirectory, searched: Searched) -> Contender:
@@ -55,13 +97,14 @@ def _prefer_learned(gates: Gates, trials: list[Trial], planned_ms: float) -> tup
 
 
 def baseline_contenders(
-    job: FitJob, run: RunDirectory, searched: Searched, limits: LatencyLimits, model: LatencyModel, progress: Progress
-) -> list[Contender]:
+    job: FitJob, run: RunDirectory, searched: Searched, limits: LatencyLimits, latencies: ModelLatencies,
+    progress: Progress,
+) -> list[Contender]:  # fmt: skip
     """The baselines that the settings ask for; the full ones train a second supernet here."""
     if job.settings.baselines == "none":
         return []
     evaluator = _on_shared_weights(job, run, searched.supernet, "search")
-    propose = partial(fixed_candidates, job.space)
+    propose = partial(fixed_candidates, job.path_space)
     fixed = Contender(
         "fixed", "the best fixed network", propose, evaluator, partial(best_scoring, BIASED), searched.supernet
     )
@@ -71,7 +114,7 @@ def baseline_contenders(
     ]
     if job.settings.baselines == "full":
         with accounted(run, "baseline/random-uniform-supernet", progress):
-            supernet = uniform_supernet(job, run, model.terms(job.space), limits, progress)
+            supernet = uniform_supernet(job, run, latencies.terms, limits, progress)
         uniform = _on_shared_weights(job, run, supernet, "uniform")
         label = "random search on a uniformly trained supernet"
         contender = _random(job, "random-uniform-supernet", label, uniform, supernet, "on uniform paths")
@@ -89,6 +132,6 @@ def _on_shared_weights(job: FitJob, run: RunDirectory, supernet: PathSupernet, n
 def _random(job: FitJob, role: str, label: str, evaluator: Evaluator, supernet: PathSupernet, on: str) -> Contender:
     def propose(constraint: Constraint) -> list[Architecture]:
         rng = rng_for(job.settings.seed, "candidates", role)
-        return random_candidates(job.space, constraint, job.settings.candidates, rng)
+        return random_candidates(job.path_space, constraint, job.settings.candidates, rng)
 
     return Contender(role, label, propose, evaluator, partial(best_scoring, on), supernet)
