@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hwnas.controllers.decisions import Decisions
 from hwnas.controllers.identity import LARGEST_SCORE, Identity, Scored, check_scores, whole
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import ChoiceSpace
@@ -61,21 +62,18 @@ class CategoricalController:
     def __init__(self, space: ChoiceSpace, seed: int, settings: CategoricalSettings | None = None) -> None:
         self._settings = settings or CategoricalSettings()
         self._identity = Identity("reinforce", space, seed, self._settings)
-        self._counts = [len(choice.options) for choice in space.choices]
-        ends = np.cumsum([0, *self._counts]).tolist()
-        self._columns = {c.name: slice(a, b) for c, a, b in zip(space.choices, ends, ends[1:], strict=False)}
-        self._starts = ends[:-1]
-        self.logits = np.zeros(ends[-1])  # of all options in a row
-        self._squares = np.zeros(ends[-1])  # Adam's moving average of squared gradients
+        self._decisions = Decisions(space)
+        self.logits = np.zeros(self._decisions.width)  # of all options in a row
+        self._squares = np.zeros(self._decisions.width)  # Adam's moving average of squared gradients
         self._baseline = 0.0  # biased towards the zero from which it began
         self._proposed = self._updates = 0
 
     def propose(self, count: int) -> list[Architecture]:
         """Independent draws; what was drawn before may come again."""
-        drawn, p = [], self._probabilities()
+        drawn, p, columns = [], self._probabilities(), self._decisions.columns
         for _ in range(count):
-            points = rng_for(self._identity.seed, "reinforce", self._proposed).random(len(self._columns))
-            drawn.append(self._walk(p, dict(zip(self._columns, points.tolist(), strict=True))))
+            points = rng_for(self._identity.seed, "reinforce", self._proposed).random(len(columns))
+            drawn.append(self._walk(p, dict(zip(columns, points.tolist(), strict=True))))
             self._proposed += 1
         return drawn
 
@@ -100,28 +98,26 @@ class CategoricalController:
 
     def log_probability(self, arch: Architecture) -> float:
         """The logarithm of an architecture's probability, summed over the choices that were decisions."""
-        chosen = self._identity.space.canonical(arch).as_dict()
         logs = _log(self._probabilities())
-        return float(sum(logs[columns][column] for columns, column in self._decisions(chosen)))
+        return float(sum(logs[columns][column] for columns, column in self._decisions.of(arch)))
 
     def entropy(self, arch: Architecture) -> float:
         """Entropy in nats of the choices that are live in an architecture, summed."""
-        chosen = self._identity.space.canonical(arch).as_dict()
         p = self._probabilities()
         terms = p * _log(p)
-        return float(sum(-terms[columns].sum() for columns, _ in self._decisions(chosen)))
+        return float(sum(-terms[columns].sum() for columns, _ in self._decisions.of(arch)))
 
     def gradient(self, arch: Architecture, advantage: float) -> np.ndarray:
         """∂/∂logits of advantage · ln p(arch) + entropy weight · entropy(arch), a row over all options.
 
         With p = softmax(z): ∂ln p_i/∂z = onehot_i − p, and ∂H/∂z_j = −p_j·(ln p_j + H).
         """
-        p = self._probabilities()
+        p, places = self._probabilities(), self._decisions
         logs = _log(p)
-        entropies = -np.add.reduceat(p * logs, self._starts).repeat(self._counts)
+        entropies = -np.add.reduceat(p * logs, places.starts).repeat(places.counts)
         every = -advantage * p - self._settings.entropy_weight * p * (logs + entropies)
         row = np.zeros_like(self.logits)
-        for columns, column in self._decisions(self._identity.space.canonical(arch).as_dict()):
+        for columns, column in places.of(arch):
             row[columns] = every[columns]
             row[columns.start + column] += advantage
         return row
@@ -149,9 +145,10 @@ class CategoricalController:
 
     def _probabilities(self) -> np.ndarray:
         """Softmax of every choice's logits, all in a row."""
-        most = np.maximum.reduceat(self.logits, self._starts).repeat(self._counts)
+        starts, counts = self._decisions.starts, self._decisions.counts
+        most = np.maximum.reduceat(self.logits, starts).repeat(counts)
         powers: np.ndarray = np.exp(self.logits - most)
-        shares: np.ndarray = powers / np.add.reduceat(powers, self._starts).repeat(self._counts)
+        shares: np.ndarray = powers / np.add.reduceat(powers, starts).repeat(counts)
         return shares
 
     def _walk(self, probabilities: np.ndarray, points: Mapping[str, float] | None) -> Architecture:
@@ -159,27 +156,11 @@ class CategoricalController:
         space = self._identity.space
         chosen: dict[str, Option] = {}
         for choice in space.choices:
-            options = space.options_after(choice, chosen)
-            if len(options) == len(choice.options):
-                p = probabilities[self._columns[choice.name]]
+            if self._decisions.settle(choice, [chosen]):
+                p = probabilities[self._decisions.columns[choice.name]]
                 column = int(p.argmax()) if points is None else int((points[choice.name] >= p.cumsum()).sum())
-                chosen[choice.name] = options[min(column, len(options) - 1)]
-            elif options:
-                chosen[choice.name] = options[0]
+                chosen[choice.name] = choice.options[min(column, len(choice.options) - 1)]
         return space.architecture(chosen)
-
-    def _decisions(self, chosen: Mapping[str, Option]) -> list[tuple[slice, int]]:
-        """Of every choice that was a decision: its place in the row, and the option taken."""
-        space = self._identity.space
-        before: dict[str, Option] = {}
-        found = []
-        for choice in space.choices:
-            options = space.options_after(choice, before)
-            if options:
-                before[choice.name] = chosen[choice.name]
-            if len(options) == len(choice.options) > 1:
-                found.append((self._columns[choice.name], choice.options.index(chosen[choice.name])))
-        return found
 
 
 def _log(p: np.ndarray) -> np.ndarray:
