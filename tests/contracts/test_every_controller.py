@@ -9,6 +9,7 @@ import pytest
 from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController
+from hwnas.controllers.recurrent import POLICY_GRADIENT, RecurrentController
 from hwnas.core.counted import MacsModel
 from hwnas.core.objective import objective
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace, toy_truth
@@ -18,6 +19,8 @@ CONTROLLERS: dict[str, MakeController] = {
     "random": RandomController,
     "evolution": partial(EvolutionController, settings=EvolutionSettings(population=10, sample=4)),
     "reinforce": CategoricalController,
+    "ppo": RecurrentController,
+    "policy-gradient": partial(RecurrentController, settings=POLICY_GRADIENT),
 }
 
 

@@ -24,6 +24,7 @@ from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController
 from hwnas.controllers.random import RandomController
+from hwnas.controllers.recurrent import RecurrentController, RecurrentSettings
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Budget
 from hwnas.core.counting import count
@@ -185,6 +186,7 @@ def check_metrics(metrics: Any) -> None:
 CONTROLLERS = {
     "random": RandomController(TOY.choices, 0), "evolution": EvolutionController(TOY.choices, 0),
     "reinforce": CategoricalController(TOY.choices, 0),
+    "recurrent": RecurrentController(TOY.choices, 0, RecurrentSettings(batch=2, hidden=3)),
 }  # fmt: skip
 
 

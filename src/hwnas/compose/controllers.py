@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hwnas.controllers.categorical import CategoricalController, CategoricalSettings
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController
+from hwnas.controllers.recurrent import POLICY_GRADIENT, RecurrentController, RecurrentSettings
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import UnknownName
 from hwnas.core.protocols import Controller
@@ -37,7 +39,15 @@ CONTROLLERS: dict[str, KnownController] = {
     "reinforce": KnownController(
         "a categorical for each choice, learned by REINFORCE", CategoricalController, CategoricalSettings()
     ),
-}
+    "ppo": KnownController(
+        "an LSTM over the choices, learned by PPO: the controller of NASNet and MnasNet",
+        RecurrentController, RecurrentSettings(),
+    ),
+    "policy-gradient": KnownController(
+        "an LSTM over the choices, learned by the plain policy gradient: the controller before NASNet's",
+        partial(RecurrentController, settings=POLICY_GRADIENT), POLICY_GRADIENT,
+    ),
+}  # fmt: skip
 
 
 def known_controller(name: str) -> KnownController:

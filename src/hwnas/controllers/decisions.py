@@ -1,13 +1,27 @@
-"""Which choices of an architecture were decisions: what a controller that learns a distribution has a softmax for."""
+"""Which choices of an architecture were decisions: those that a learned distribution has a softmax for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.choices import Choice, ChoiceSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An architecture and how likely the policy that proposed it made it.
+
+    Args:
+        architecture: canonical.
+        log_probabilities: ln p of the option taken at each of its decisions, in order.
+    """
+
+    architecture: Architecture
+    log_probabilities: tuple[float, ...]
 
 
 class Decisions:

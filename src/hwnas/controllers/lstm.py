@@ -10,7 +10,6 @@ All is float64: a score may be as large as 1e30, and Adam squares what comes of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,24 +17,11 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils import parameters_to_vector
 
-from hwnas.controllers.decisions import Decisions
+from hwnas.controllers.decisions import Decisions, Drawn
 from hwnas.core.architecture import Architecture, Option
 
 _IMPOSSIBLE = -1e300  # the logit of an option of another choice: finite, so that p·ln p is zero and not NaN
 _LARGEST_LOG_RATIO = 50.0  # e^50 is beyond any step that still trains, and is a number
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """An architecture and how likely the policy that proposed it made it.
-
-    Args:
-        architecture: canonical.
-        log_probabilities: ln p of the option taken at each of its decisions, in order.
-    """
-
-    architecture: Architecture
-    log_probabilities: tuple[float, ...]
 
 
 class ChoiceLstm(nn.Module):
@@ -49,11 +35,12 @@ class ChoiceLstm(nn.Module):
 
     def __init__(self, decisions: Decisions, hidden: int, rng: np.random.Generator) -> None:
         super().__init__()
-        # Torch's own initial values would be drawn from its global generator, and thrown away: there are none on "meta".
-        width, kind = decisions.width, {"dtype": torch.float64, "device": "meta"}
-        self.options = nn.Embedding(width + 1, hidden, **kind)  # the last row: none has been taken yet
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True, **kind)
-        self.heads = nn.Linear(hidden, width, **kind)  # the softmaxes of all choices in a row
+        width, kind = decisions.width, torch.float64
+        # Torch would draw first weights of its own from its global generator; on this device there are none.
+        with torch.device("meta"):
+            self.options = nn.Embedding(width + 1, hidden, dtype=kind)  # the last row: none has been taken yet
+            self.lstm = nn.LSTM(hidden, hidden, batch_first=True, dtype=kind)
+            self.heads = nn.Linear(hidden, width, dtype=kind)  # the softmaxes of all choices in a row
         self.to_empty(device="cpu")
         self._choice_of = torch.arange(len(decisions.counts)).repeat_interleave(torch.tensor(decisions.counts))
         with torch.no_grad():
@@ -199,8 +186,11 @@ class LstmPolicy:
     def go_on_from(self, values: dict[str, np.ndarray], steps: int) -> None:
         """Takes what `values` gave after so many steps of Adam."""
         parameters = list(self.network.parameters())
+        sizes = [one.numel() for one in parameters]
         parts = {
-            name: [part.view_as(one) for part, one in zip(_split(row, parameters), parameters, strict=True)]
+            name: [
+                part.view_as(one) for part, one in zip(torch.split(torch.tensor(row), sizes), parameters, strict=True)
+            ]
             for name, row in values.items()
         }
         with torch.no_grad():
@@ -220,7 +210,3 @@ class LstmPolicy:
         rows = [[columns.start + option for columns, option in self._decisions.of(arch)] for arch in archs]
         longest = max(1, *(len(row) for row in rows))
         return torch.tensor([row + [-1] * (longest - len(row)) for row in rows])
-
-
-def _split(row: np.ndarray, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return torch.from_numpy(row.copy()).split([one.numel() for one in parameters])

@@ -6,8 +6,8 @@ has the same. The plain policy gradient is that of Zoph, Le 2017.
 Differs:
 - learning rate, mini-batch and entropy bonus are for hundreds of evaluations, not for 20,000; `NASNET` has the paper's;
 - neither clip nor epochs are published: the clip is that of Schulman et al. 2017, both learners use Adam;
-- each decision has a ratio of its own, clipped on its own: of all 45 at once, a step would be clipped before one of them
-  had moved;
+- each decision has a ratio of its own, clipped on its own: one ratio for dozens of decisions would be clipped before
+  any of them had moved far;
 - the moving average is zero-debiased, takes in every score in order, and those of a mini-batch before they are judged;
 - Zoph, Le 2017 have two layers of 35 units, where both learners have the same network here.
 """
@@ -21,11 +21,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from hwnas.controllers.decisions import Decisions
+from hwnas.controllers.decisions import Decisions, Drawn
 from hwnas.controllers.identity import (
     LARGEST_SCORE,
     Identity,
@@ -41,9 +41,6 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import InputError, fields_of
 from hwnas.core.seeds import rng_for
-
-if TYPE_CHECKING:
-    from hwnas.controllers.lstm import Drawn
 
 _LARGEST_WEIGHT = 1e9
 # Adam's mean of gradients is below 7.3 times the root of its mean of squares, whatever the gradients were (β1 = 0.9,
@@ -158,12 +155,13 @@ class RecurrentController:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, Adam's averages, the baseline, what was drawn and what was scored since the last step."""
-        rows = {name: base64.b64encode(row.astype("<f8").tobytes()).decode() for name, row in self.policy.values().items()}
+        rows = self.policy.values().items()
+        packed = {name: base64.b64encode(row.astype("<f8").tobytes()).decode() for name, row in rows}
         learned = {
             "proposed": self._proposed, "observed": self._observed, "updates": self._updates,
             "baseline": self._baseline, "best": scored_to_json(self._best) if self._best else None,
             "dealt": self._dealt, "drawn": [_drawn_to_json(one) for one in self._drawn],
-            "batch": [[*_drawn_to_json(one), score] for one, score in self._batch], **rows,
+            "batch": [[*_drawn_to_json(one), score] for one, score in self._batch], **packed,
         }  # fmt: skip
         return self._identity.state(learned)
 
@@ -221,8 +219,6 @@ class RecurrentController:
 
     def _drawn_from_json(self, data: Any) -> Drawn:
         """Reads what `_drawn_to_json` wrote."""
-        from hwnas.controllers.lstm import Drawn
-
         arch, logs = data
         read = self._identity.space.canonical(Architecture.from_json(arch))
         decided = len(self._decisions.of(read))
