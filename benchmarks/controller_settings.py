@@ -23,6 +23,7 @@ from hwnas.compose.spaces import open_space
 from hwnas.controllers.categorical import CategoricalController, CategoricalSettings
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController
+from hwnas.controllers.recurrent import RecurrentController, RecurrentSettings
 from hwnas.core.architecture import Architecture, Option
 from hwnas.core.objective import objective
 from hwnas.core.protocols import NoCheckpoints, Silence
@@ -45,6 +46,17 @@ CONTROLLERS = {"random": RandomController} | {
 } | {
     f"reinforce {lr:g}/{entropy:g}": (CategoricalController, CategoricalSettings(lr, entropy_weight=entropy))
     for lr in (0.1, 0.2, 0.4, 0.8) for entropy in (0.0, 1e-3)
+} | {
+    f"ppo {batch}/{epochs}/{lr:g}/{entropy:g}":
+    (RecurrentController, RecurrentSettings(lr, entropy, batch=batch, epochs=epochs))
+    for batch, epochs, lr, entropy in (
+        (20, 5, 0.00035, 1e-5), (20, 5, 0.003, 1e-5), (10, 5, 0.001, 1e-5), (10, 5, 0.003, 1e-5), (10, 10, 0.001, 1e-5),
+        (5, 3, 0.001, 1e-5), (5, 3, 0.003, 1e-5), (5, 3, 0.003, 1e-3),
+    )
+} | {
+    f"policy-gradient {batch}/{lr:g}/{entropy:g}":
+    (RecurrentController, RecurrentSettings(lr, entropy, batch=batch, epochs=1, clip=None))
+    for batch, lr, entropy in ((10, 0.01, 1e-5), (5, 0.003, 1e-5), (5, 0.01, 1e-5), (5, 0.01, 1e-3))
 }  # fmt: skip
 
 
@@ -121,6 +133,7 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--limit-ms", type=float, default=48.0)
+    parser.add_argument("--proposals", type=int, default=20, help="for each evaluation, at most")
     parser.add_argument("--only", default="", help="controllers whose name begins so")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -139,17 +152,18 @@ def main() -> None:
         for seed in range(options.seeds):
             controller = kind(SPACE.choices, seed, settings) if settings else kind(SPACE.choices, seed)
             found = search(
-                controller, problem, wanted, BlackBoxSettings(max(EVALUATIONS)), checkpoints=NoCheckpoints(),
-                progress=Silence(),
+                controller, problem, wanted,
+                BlackBoxSettings(max(EVALUATIONS), proposals_per_evaluation=options.proposals),
+                checkpoints=NoCheckpoints(), progress=Silence(),
             )  # fmt: skip
             best.append([100 * one.score if (one := found.best(n)) else 0.0 for n in EVALUATIONS])
         columns = list(zip(*best, strict=True))
         rows.append({"controller": name, "mean": [round(fmean(c), 3) for c in columns],
                      "deviation": [round(stdev(c), 3) for c in columns]})  # fmt: skip
-        print(name.ljust(26), *(f"{fmean(c):.3f} ± {stdev(c):.3f}  " for c in columns), file=sys.stderr)
+        print(name.ljust(26), *(f"{fmean(c):.3f} ± {stdev(c):.3f}  " for c in columns), file=sys.stderr, flush=True)
     print(json.dumps({
         "benchmark": "controller_settings", "seeds": options.seeds, "limit_ms": options.limit_ms,
-        "evaluations": EVALUATIONS, "machine": environment(), "rows": rows,
+        "proposals": options.proposals, "evaluations": EVALUATIONS, "machine": environment(), "rows": rows,
     }, indent=2))  # fmt: skip
 
 
