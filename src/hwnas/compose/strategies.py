@@ -39,11 +39,20 @@ def _evolution() -> BlackBoxSearch:
     return search
 
 
+def _mnasnet() -> BlackBoxSearch:
+    from hwnas.strategies.mnasnet import search
+
+    return search
+
+
 STRATEGIES: dict[str, KnownStrategy] = {
     "random": KnownStrategy(
         "random search: networks drawn without replacement, each trained alone", _random, "hard-limit"
     ),
     "evolution": KnownStrategy("regularised evolution over networks trained alone", _evolution, "hard-limit"),
+    "mnasnet": KnownStrategy(
+        "MnasNet: an LSTM proposes, networks are trained alone and timed, PPO learns", _mnasnet, "mnasnet-soft"
+    ),
 }
 
 
