@@ -8,7 +8,7 @@ import pytest
 
 from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
-from hwnas.controllers.random import RandomController
+from hwnas.controllers.random import RandomController, SpreadOrder
 from hwnas.controllers.recurrent import POLICY_GRADIENT, RecurrentController
 from hwnas.core.counted import MacsModel
 from hwnas.core.objective import objective
@@ -17,6 +17,7 @@ from hwnas.testing.controllers import SPACE, ControllerContract, KnownScores, Ma
 
 CONTROLLERS: dict[str, MakeController] = {
     "random": RandomController,
+    "random, spread": partial(RandomController, order=SpreadOrder),
     "evolution": partial(EvolutionController, settings=EvolutionSettings(population=10, sample=4)),
     "reinforce": CategoricalController,
     "ppo": RecurrentController,

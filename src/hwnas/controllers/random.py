@@ -7,8 +7,8 @@ Differs: networks are drawn uniformly, not their encodings, of which some networ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from hwnas.controllers.identity import (
     Identity,
@@ -24,6 +24,25 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import fields_of
 from hwnas.core.seeds import rng_for
+
+_SPREAD_TRIES = 20
+
+
+class Order(Protocol):
+    """The architectures of a space, one after the other, each at most once."""
+
+    dealt: int
+
+    def deal(self) -> Architecture | None:
+        """The next architecture; None when there is none left."""
+        ...
+
+    def skip_to(self, dealt: int) -> None:
+        """Deals until so many are dealt."""
+        ...
+
+
+MakeOrder = Callable[[ChoiceSpace, int], Order]
 
 
 class RandomOrder:
@@ -61,17 +80,58 @@ class RandomOrder:
             self.deal()
 
 
+class SpreadOrder:
+    """Every second architecture from a sample that is spread over the costs, the others in random order; each once.
+
+    Uniformly drawn networks of a deep space cost nearly the same, and of a limit well below that they find nothing.
+
+    Args:
+        space: of any size.
+        seed: decides the order.
+    """
+
+    def __init__(self, space: ChoiceSpace, seed: int) -> None:
+        self._space, self._seed = space, seed
+        self._order = RandomOrder(space, seed)
+        self._seen: set[Architecture] = set()
+        self.dealt = 0
+
+    def deal(self) -> Architecture | None:
+        """The next architecture; None when all were dealt."""
+        arch = self._spread() if self.dealt % 2 else None
+        while arch is None or arch in self._seen:
+            arch = self._order.deal()
+            if arch is None:
+                return None
+        self._seen.add(arch)
+        self.dealt += 1
+        return arch
+
+    def skip_to(self, dealt: int) -> None:
+        """Deals until so many are dealt."""
+        while self.dealt < dealt:
+            self.deal()
+
+    def _spread(self) -> Architecture | None:
+        """One that was not dealt before; None where it is hard to find."""
+        rng = rng_for(self._seed, "spread", self.dealt)
+        drawn = (self._space.sample_spread(rng) for _ in range(_SPREAD_TRIES))
+        return next((arch for arch in drawn if arch not in self._seen), None)
+
+
 class RandomController:
     """Proposes architectures in random order until there are no more.
 
     Args:
         space: what is proposed from.
         seed: decides the order.
+        order: RandomOrder or SpreadOrder.
     """
 
-    def __init__(self, space: ChoiceSpace, seed: int) -> None:
-        self._identity = Identity("random", space, seed)
-        self._order = RandomOrder(space, seed)
+    def __init__(self, space: ChoiceSpace, seed: int, order: MakeOrder = RandomOrder) -> None:
+        self._identity = Identity("random" if order is RandomOrder else "random, spread", space, seed)
+        self._make_order = order
+        self._order = order(space, seed)
         self._best: Scored | None = None
 
     def propose(self, count: int) -> list[Architecture]:
@@ -99,6 +159,6 @@ class RandomController:
             space = self._identity.space
             proposed = whole(state["proposed"], space.size())
             best = scored_from_json(state["best"], space) if state["best"] is not None else None
-        self._order = RandomOrder(space, self._identity.seed)
+        self._order = self._make_order(space, self._identity.seed)
         self._order.skip_to(proposed)
         self._best = best

@@ -1,15 +1,15 @@
-"""Random search: networks drawn without replacement, each as likely as any other, and the best of them kept.
+"""Random search: networks drawn without replacement, and the best of them kept.
 
 The baseline that every search has to beat at equal cost.
 
 Source: Li, Talwalkar 2019, "Random Search and Reproducibility for Neural Architecture Search".
-Differs: drawn from networks, not from their encodings, and without replacement; what is over a limit is passed over
-before it is trained.
+Differs: drawn without replacement, every second network from a sample that is spread over the costs (uniformly drawn
+ones cost nearly the same, most often more than a budget); what is over a limit is passed over before it is trained.
 """
 
 from __future__ import annotations
 
-from hwnas.controllers.random import RandomController
+from hwnas.controllers.random import RandomController, SpreadOrder
 from hwnas.core.objective import Objective
 from hwnas.core.protocols import Checkpoints, Progress
 from hwnas.strategies import black_box
@@ -22,7 +22,7 @@ def search(
     progress: Progress, purpose: str = "search",
 ) -> BlackBoxSearched:  # fmt: skip
     """Draws networks and keeps what they score; the arguments are those of `black_box.search`."""
-    controller = RandomController(problem.choices, seed)
+    controller = RandomController(problem.choices, seed, SpreadOrder)
     return black_box.search(
         controller, problem, objective, settings, checkpoints=checkpoints, progress=progress, purpose=purpose
     )

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from hwnas.compose import SPACES
-from hwnas.controllers.random import RandomController
+from hwnas.compose import SPACES, open_space
+from hwnas.controllers.random import RandomController, RandomOrder, SpreadOrder
+from hwnas.core.counted import MacsModel
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.spaces.toy import ToySpace
 from hwnas.testing.controllers import SPACE
@@ -52,3 +53,25 @@ def test_more_proposed_than_there_are_is_refused() -> None:
     controller = RandomController(TOY, 0)
     with pytest.raises(FileFormatError, match="28"):
         controller.load_state_dict({**controller.state_dict(), "proposed": 28})
+
+
+def test_a_spread_order_deals_every_network_once() -> None:
+    space = TOY
+    order = SpreadOrder(space, 0)
+    dealt = [arch for _ in range(space.size()) if (arch := order.deal()) is not None]
+    assert len(set(dealt)) == len(dealt) == space.size() and order.deal() is None
+    again = SpreadOrder(space, 0)
+    again.skip_to(10)
+    assert again.deal() == dealt[10]
+
+
+def test_a_spread_order_meets_limits_that_uniform_draws_do_not() -> None:
+    space = open_space("proxyless-small", (1, 28, 28), 10)
+    macs = MacsModel().terms(space)  # type: ignore[arg-type]
+    limit, draws = 0.3 * macs.greatest(), 100
+    inside = {}
+    for kind in (RandomOrder, SpreadOrder):
+        order = kind(space.choices, 0)
+        dealt = [arch for _ in range(draws) if (arch := order.deal()) is not None]
+        inside[kind] = sum(macs.total(arch) <= limit for arch in dealt)
+    assert inside[SpreadOrder] > 3 * max(1, inside[RandomOrder])
