@@ -222,7 +222,7 @@ def mnasnet_space(input_shape: Shape = (3, 224, 224), classes: int = 1000, width
 
 
 def mnasnet_small_space(input_shape: Shape = (3, 32, 32), classes: int = 10, width: float = 1.0) -> MnasnetSpace:
-    """The same choices with fewer strides: images shrink eightfold, half of that in the stem, so that a CPU trains them.
+    """The same choices with fewer strides: images shrink eightfold, first in the stem, so that a CPU trains them.
 
     Args:
         input_shape: (channels, height, width) of the images, at least 16 pixels a side.
