@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from cifar10 import summary
-
 from hwnas.runs.provenance import environment
 
 
