@@ -114,7 +114,28 @@ class AdditiveCostModel(CostModel, Protocol):
         ...
 
 
-class Evaluator(Protocol):
+class Ranked(Protocol):
+    """What architectures can be put in order by: a Quality, or a Rating, which knows no accuracy."""
+
+    @property
+    def merit(self) -> float:
+        """Finite; higher is better; comparable with that of the same evaluator only."""
+        ...
+
+
+class Ranker(Protocol):
+    """Puts architectures in order, which is less than to say how good each is: every Evaluator is one."""
+
+    def evaluate(self, arch: Architecture) -> Ranked:
+        """Where one architecture stands.
+
+        Raises:
+            EvaluationFailed: it could not be evaluated; the message gives the reason.
+        """
+        ...
+
+
+class Evaluator(Ranker, Protocol):
     """Says how good an architecture is."""
 
     def evaluate(self, arch: Architecture) -> Quality:

@@ -1,4 +1,4 @@
-"""Quality, Trial and the Pareto front of trials."""
+"""Quality and Rating, which architectures are ranked by; Trial and the Pareto front of trials."""
 
 from __future__ import annotations
 
@@ -35,6 +35,34 @@ class Quality:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.loss) and 0.0 <= self.accuracy <= 1.0):
             raise Diverged(f"{self.evaluator}: loss {self.loss} and accuracy {self.accuracy} are no quality")
+
+    @property
+    def merit(self) -> float:
+        """What architectures are ranked by: minus the loss."""
+        return -self.loss
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """Where an architecture stands by a score that knows no accuracy, such as a zero-cost score.
+
+    Args:
+        merit: higher is better; without a unit or a scale, so that nothing but the order among ratings by the same
+            evaluator means anything.
+        images: how many images it was scored on.
+        evaluator: the score's name.
+
+    Raises:
+        Diverged: the merit is not finite, so that nothing can be compared with it.
+    """
+
+    merit: float
+    images: int
+    evaluator: str
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.merit):
+            raise Diverged(f"{self.evaluator}: the score is {self.merit}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where architectures inside a limit come from, and their ranking on shared weights, alike for search and baselines."""
+"""Where architectures inside a limit come from, alike for search and baselines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from itertools import chain, islice
 import numpy as np
 
 from hwnas.core.architecture import Architecture, Option
-from hwnas.core.cost import Cost, CostKind, Totals
-from hwnas.core.errors import EvaluationFailed
-from hwnas.core.protocols import Evaluator, PathSpace, Progress
-from hwnas.core.trial import Trial
+from hwnas.core.cost import Totals
+from hwnas.core.protocols import PathSpace
 from hwnas.nn.gates import Gates
 
 DRAWS_PER_CANDIDATE = 60
@@ -126,46 +124,3 @@ def _distinct(architectures: Iterable[Architecture]) -> Iterator[Architecture]:
         if arch not in seen:
             seen.add(arch)
             yield arch
-
-
-def rank(
-    architectures: Iterable[Architecture], evaluator: Evaluator, latencies: Totals, source: str, provenance: str,
-    progress: Progress, kind: CostKind = "model",
-) -> list[Trial]:  # fmt: skip
-    """Scores architectures, best (lowest loss) first; those that cannot be scored are left out.
-
-    Args:
-        architectures: what is scored.
-        evaluator: how.
-        latencies: of them, in milliseconds.
-        source: who proposed them.
-        provenance: of the latencies.
-        progress: told how far it is, and how many were left out.
-        kind: of the latencies.
-
-    Raises:
-        EvaluationFailed: none of them can be scored.
-    """
-    listed = list(architectures)
-    progress.stage(f"score/{source}", len(listed))
-    trials: list[Trial] = []
-    failed: list[str] = []
-    for done, arch in enumerate(listed, start=1):
-        try:
-            quality = evaluator.evaluate(arch)
-        except EvaluationFailed as reason:
-            failed.append(str(reason))
-            continue
-        trials.append(Trial(arch, quality, Cost(latencies.total(arch), "ms", kind, provenance), source))
-        best = min(trials, key=lambda trial: trial.quality.loss)
-        progress.advance(done, {"best loss": best.quality.loss, "predicted_ms": best.latency.value})
-    if failed and not trials:
-        raise EvaluationFailed(
-            f"score/{source}: none of {len(failed)} networks could be scored; the last one: {failed[-1]}"
-        )
-    if failed:
-        progress.say(
-            f"score/{source}: {len(failed)} of {len(listed)} networks could not be scored and are left out; "
-            f"the last one: {failed[-1]}"
-        )
-    return sorted(trials, key=lambda trial: (trial.quality.loss, trial.architecture.id))

@@ -18,7 +18,8 @@ from hwnas.hardware.model_files import untrained
 from hwnas.hardware.timing import Measurement
 from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
-from hwnas.strategies.candidates import Constraint, rank
+from hwnas.strategies.candidates import Constraint
+from hwnas.strategies.ranking import rank
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.latencies import Latencies, cost_of
 from hwnas.workflows.limits import LatencyLimits, meets

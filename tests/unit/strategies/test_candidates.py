@@ -22,8 +22,8 @@ from hwnas.strategies.candidates import (
     learned_candidates,
     nearest_inside,
     random_candidates,
-    rank,
 )
+from hwnas.strategies.ranking import rank
 
 SMALL = ChoiceSpace("small@1", (Choice("a", ("s", "m", "l")), Choice("b", ("s", "m", "l"))))
 TERMS = CostTerms(1.0, {"a": {"s": 1.0, "m": 2.0, "l": 4.0}, "b": {"s": 1.0, "m": 2.0, "l": 4.0}})
