@@ -89,10 +89,12 @@ def _show(found: SearchResult) -> None:
 
     rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
     show_table(("layer", "what", "predicted"), rows)
+    budget = wording.limit(found.result["budget"]["latency_ms"])
     verdict = "inside" if found.inside_budget else "over"
+    warned = "".join(f"! {one['says']} {one['advice']}\n\n" for one in found.result["warnings"])
     show_text(
         f"\n{found.architecture.id}, {found.result['reason']}\n"
         f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
-        f"with random weights: {verdict} the budget of {wording.limit(found.result['budget']['latency_ms'])}\n\n"
+        f"with random weights: {verdict} the budget of {budget}\n\n{warned}"
         f"Next: hwnas fit with the same options, or hwnas train {found.run} --out DIR"
     )

@@ -30,6 +30,7 @@ def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searc
         ("entropy", "Mean entropy of the gates, nats", _curve(lines, "entropy")),
         ("expected", "Expected latency, ms", _curve(lines, "expected_ms")),
         ("loss", *loss),
+        ("removed", "Mean probability of leaving a layer out", _removed(lines)),
     ]
     since = _gates_move(known[0][2])
     curves = [
@@ -177,6 +178,10 @@ def _gates_move(entropy: Sequence[tuple[float, float]]) -> tuple[float, str] | N
 def _curve(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
     found = [(number(row.get("step")), number(row.get(key))) for row in lines]
     return [(step, value) for step, value in found if step is not None and value is not None]
+
+
+def _removed(lines: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    return _curve([{"step": row.get("step"), **mapping(row.get("shares"))} for row in lines], "removed")
 
 
 def _flat(data: Mapping[str, Any], depth: int = 0) -> list[tuple[str, str]]:

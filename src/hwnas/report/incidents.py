@@ -24,6 +24,7 @@ def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
     skipped = number(mapping(result.get("data")).get("skipped"))
     if skipped:
         said.append(f"{wording.count(skipped)} of the images could not be read and were left out.")
+    said += warnings(result)
     said += [_setback(row) for row in rows(result.get("setbacks"))[:MOST]]
     failed = rows(result.get("failed_candidates"))
     if failed:
@@ -35,6 +36,12 @@ def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
     remarks = rows(result.get("remarks"))[:MOST]
     said += [f"{text(row.get('architecture_id'))}: {text(row.get('remark'))}." for row in remarks]
     return said
+
+
+def warnings(result: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the course of the search, and what to do about it; one entry each."""
+    found = [f"{text(row.get('says'))} {text(row.get('advice'))}".strip() for row in rows(result.get("warnings"))]
+    return [said for said in found if said][:MOST]
 
 
 def _setback(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.report import wording
 from hwnas.report.answer import is_inside, verdict
+from hwnas.report.incidents import warnings
 from hwnas.report.reading import Entry, clean, entries, mapping, number, pair, rows, shortened
 
 if TYPE_CHECKING:
@@ -150,10 +151,11 @@ def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
 
 
 def _verdicts(data: Mapping[str, Any]) -> list[str]:
-    """Who won, and whether that is more than noise, one sentence a baseline; then an empty line."""
+    """Who won, and whether that is more than noise, one sentence a baseline; what is wrong; then an empty line."""
     rows = data.get("comparison")
     said = [mapping(row).get("verdict") for row in (rows if isinstance(rows, list) else [])]
     told = [_plain(shortened(text, 300)) for text in said if isinstance(text, str)]
+    told += [f"! {_plain(shortened(text, 500))}" for text in warnings(data)]
     return [*told, ""] if told else []
 
 

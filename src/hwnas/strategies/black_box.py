@@ -13,12 +13,14 @@ Whatever learns is the controller's; this loop spends the evaluations. The contr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
+from hwnas.core.collapse import WINDOW
 from hwnas.core.errors import EvaluationFailed
 from hwnas.core.objective import Costs, Objective
 from hwnas.core.protocols import Checkpoints, Controller, Progress
@@ -95,12 +97,18 @@ def search(
     found = resumed(controller, checkpoints)
     known = {one.architecture: one for one in found.evaluated}
     points = [(one.accuracy, one.costs) for one in found.evaluated]
+    repeated = deque(found.repeated, WINDOW)
     proposals, step, best, forgiven = found.proposals, found.steps, found.best(), found.forgiven
+
+    def searched() -> BlackBoxSearched:
+        return BlackBoxSearched(tuple(known.values()), proposals, step, tuple(repeated), forgiven)
+
     progress.stage(purpose, settings.evaluations, len(known))
     while len(known) < settings.evaluations and proposals < settings.most_proposals:
         proposed = controller.propose(min(settings.batch, settings.most_proposals - proposals))
         if not proposed:
             break  # the space is exhausted
+        repeated.extend(arch in known for arch in proposed)
         new = [arch for arch in dict.fromkeys(proposed) if arch not in known]
         costs = dict(zip(new, problem.price(new), strict=True))
         admitted = [arch for arch in new if objective.admits(costs[arch])][: settings.evaluations - len(known)]
@@ -119,13 +127,13 @@ def search(
         reason = _mostly_failing([*known.values()][max(forgiven, len(known) - LATEST) :]) if admitted else ""
         forgiven = len(known) if reason else forgiven
         if checkpoints.due(step) or reason:
-            checkpoints.save(checkpoint_of(controller, known.values(), proposals, step, forgiven))
+            checkpoints.save(checkpoint_of(controller, searched()))
         if reason:
             raise EvaluationFailed(f"{purpose}: {reason}")
     latest = checkpoints.latest()
     if latest is None or latest.step < step:
-        checkpoints.save(checkpoint_of(controller, known.values(), proposals, step, forgiven))
-    return BlackBoxSearched(tuple(known.values()), proposals, step, forgiven)
+        checkpoints.save(checkpoint_of(controller, searched()))
+    return searched()
 
 
 def _better(best: Evaluated | None, one: Evaluated) -> Evaluated | None:

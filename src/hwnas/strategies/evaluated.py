@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +40,14 @@ class BlackBoxSearched:
         evaluated: distinct networks, in the order of their proposals.
         proposals: how many architectures were proposed, repeats and those that were not admitted among them.
         steps: how often the controller observed.
+        repeated: of the latest proposals, at most `collapse.WINDOW`, whether each had been evaluated before.
         forgiven: failures before that many networks no longer count: the search has stopped for them once.
     """
 
     evaluated: tuple[Evaluated, ...]
     proposals: int = 0
     steps: int = 0
+    repeated: tuple[bool, ...] = ()
     forgiven: int = 0
 
     def best(self, evaluations: int | None = None) -> Evaluated | None:
@@ -67,13 +69,16 @@ def evaluated(
     return Evaluated(arch, accuracy, costs, objective.score(accuracy, costs, known), failure)
 
 
-def checkpoint_of(
-    controller: Controller, found: Iterable[Evaluated], proposals: int, step: int, forgiven: int
-) -> Checkpoint:
+def checkpoint_of(controller: Controller, found: BlackBoxSearched) -> Checkpoint:
     """What `resumed` reads: every answer, and all that the controller has learned."""
-    rows = [[one.architecture.to_json(), one.accuracy, dict(one.costs), one.score, one.failure] for one in found]
-    state = {"controller": controller.state_dict(), "evaluated": rows, "proposals": proposals, "forgiven": forgiven}
-    return Checkpoint(step, {}, state)
+    rows = [
+        [one.architecture.to_json(), one.accuracy, dict(one.costs), one.score, one.failure] for one in found.evaluated
+    ]
+    state = {
+        "controller": controller.state_dict(), "evaluated": rows, "proposals": found.proposals,
+        "repeated": list(map(int, found.repeated)), "forgiven": found.forgiven,
+    }  # fmt: skip
+    return Checkpoint(found.steps, {}, state)
 
 
 def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearched:
@@ -91,6 +96,7 @@ def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearche
             for arch, accuracy, costs, score, failure in rows
         )  # fmt: skip
         proposals, forgiven = int(found.state["proposals"]), int(found.state["forgiven"])
+        repeated = tuple(map(bool, found.state["repeated"]))
         state = found.state["controller"]
     controller.load_state_dict(state)
-    return BlackBoxSearched(read, proposals, found.step, forgiven)
+    return BlackBoxSearched(read, proposals, found.step, repeated, forgiven)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hwnas.core.collapse import Shares, Watch
 from hwnas.core.cost import CostTerms
 from hwnas.core.objective import AbsoluteLoss, LatencyLoss
 from hwnas.core.protocols import Checkpoints, PathSpace, Progress
@@ -80,12 +81,14 @@ class Searched:
         gates: the learned distribution over architectures.
         images_seen: training and search images drawn, both kinds of step together.
         setbacks: returns to an earlier step because a loss was not finite.
+        ended: how decided the gates are, what they remove, and where their latency lies; None where nobody looked.
     """
 
     supernet: PathSupernet
     gates: Gates
     images_seen: int
     setbacks: tuple[Setback, ...] = ()
+    ended: Shares | None = None
 
 
 def search(
@@ -103,7 +106,7 @@ def search(
         seed: of the run.
         device: where it runs.
         checkpoints: where the loop keeps its state; a search that was cut off goes on from there.
-        progress: told how far it is, with expected latency and gate entropy.
+        progress: told how far it is, with expected latency, gate entropy and what `core.collapse` looks at.
         purpose: names this search; seeds and progress go by it.
 
     Raises:
@@ -120,7 +123,8 @@ def search(
 
     batch = settings.recipe.batch_size
     batches = partial(_batches, data, settings, seed=seed, purpose=purpose, device=device)
-    facts = partial(_facts, gates, terms)
+    watch = Watch.over(space, terms, target_ms)
+    facts = partial(_facts, gates, terms, watch)
     supernet.train()
     with memory_for(purpose, batch):
         for step, (images, labels, held_out) in loop.steps(batches):
@@ -133,7 +137,8 @@ def search(
                                              alpha_optimizer, rng, device)]  # fmt: skip
             loop.finish(step, losses, facts)
     images_seen = batch * (settings.steps + settings.architecture_steps)
-    return Searched(supernet, gates, images_seen, loop.setbacks)
+    ended = watch.shares(settings.steps, gates.as_dict(), gates.expected_cost(terms))
+    return Searched(supernet, gates, images_seen, loop.setbacks, ended)
 
 
 def architecture_step(
@@ -180,6 +185,8 @@ def _batches(
         yield images, labels, next(held_out) if settings.has_architecture_step(step) else None
 
 
-def _facts(gates: Gates, terms: CostTerms, done: int) -> dict[str, Any]:
-    facts = {"expected_ms": gates.expected_cost(terms), "entropy": gates.entropy()}
-    return {**facts, "gates": gates.as_dict()} if done % (5 * REPORT_EVERY) == 0 else facts
+def _facts(gates: Gates, terms: CostTerms, watch: Watch, done: int) -> dict[str, Any]:
+    expected_ms, probabilities = gates.expected_cost(terms), gates.as_dict()
+    shares = watch.shares(done, probabilities, expected_ms).to_json()
+    facts = {"expected_ms": expected_ms, "entropy": gates.entropy(), "shares": shares}
+    return {**facts, "gates": probabilities} if done % (5 * REPORT_EVERY) == 0 else facts

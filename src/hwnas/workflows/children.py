@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
+from hwnas.core.collapse import Finding, controller_settled
 from hwnas.core.cost import Cost
 from hwnas.core.counting import count
 from hwnas.core.errors import EvaluationFailed
@@ -140,7 +141,7 @@ def children_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
     label = f"{settings.strategy} over {len(searched.evaluated)} networks trained alone"
     return SearchPhase(
         settings.strategy, limits, latencies, _contender("searched", label, children, searched),
-        partial(_baselines, children, wanted), partial(_facts, job, searched),
+        partial(_baselines, children, wanted), partial(_facts, job, searched), warnings=_warnings(job, searched),
         trials=_trials(settings.strategy, children, searched, latencies),
     )  # fmt: skip
 
@@ -216,6 +217,14 @@ def _trials(
         )
         for one in worked
     )  # fmt: skip
+
+
+def _warnings(job: FitJob, searched: BlackBoxSearched) -> tuple[Finding, ...]:
+    settled = controller_settled(
+        searched.proposals, sum(searched.repeated), len(searched.repeated), len(searched.evaluated),
+        job.children.loop.evaluations,
+    )  # fmt: skip
+    return (settled,) if settled else ()
 
 
 def _facts(job: FitJob, searched: BlackBoxSearched, chosen: Chosen) -> dict[str, Any]:

@@ -88,11 +88,16 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
 def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> SearchPhase:
     """The budget held against the space, and the search, by the strategy of the job.
 
+    What is wrong with the course of the search is said here.
+
     Raises:
         BudgetError: no network of the space is inside the budget; nothing was trained.
     """
     gradient = isinstance(job.settings.search, ProxylessGSettings)
-    return (gradient_phase if gradient else children_phase)(job, run, progress)
+    phase = (gradient_phase if gradient else children_phase)(job, run, progress)
+    for finding in phase.warnings:
+        progress.say(f"{finding.says} {finding.advice}")
+    return phase
 
 
 def _close_loop(

@@ -25,6 +25,7 @@ from hwnas.workflows.limits import LatencyLimits, ends_by_terms, settle_limits
 from hwnas.workflows.measuring import profiled
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
+from hwnas.workflows.watching import search_findings
 
 BIASED = "on shared weights that were trained along the search's gates, which favours the search"
 
@@ -49,6 +50,7 @@ def gradient_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
         "proxyless-g", limits, latencies, searched_contender(job, run, searched),
         partial(baseline_contenders, job, run, searched, limits, latencies),
         partial(_facts, job, searched, latencies), searched.setbacks,
+        tuple(search_findings(run, searched, job.gradient)),
     )  # fmt: skip
 
 

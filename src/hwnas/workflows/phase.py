@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hwnas.core.collapse import Finding
 from hwnas.core.protocols import Progress
 from hwnas.core.trial import Trial
 from hwnas.training.loop import Setback
@@ -26,6 +27,7 @@ class SearchPhase:
         baselines: makes those whom the settings ask for; the costly ones search here, too.
         facts: result.json's account of the search, given what was chosen of it.
         setbacks: returns to an earlier step because a loss was not finite.
+        warnings: what is wrong with the course of the search.
         trials: everything that the search evaluated, where that is more than what it proposes.
     """
 
@@ -36,4 +38,5 @@ class SearchPhase:
     baselines: Callable[[Progress], list[Contender]]
     facts: Callable[[Chosen], dict[str, Any]]
     setbacks: tuple[Setback, ...] = ()
+    warnings: tuple[Finding, ...] = ()
     trials: tuple[Trial, ...] = ()

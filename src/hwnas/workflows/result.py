@@ -94,6 +94,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "setbacks": _setbacks(outcome),
         "failed_candidates": failures(outcome.run.store),
         "remarks": remarks(outcome.run.store),
+        "warnings": [finding.to_json() for finding in phase.warnings],
     }
     return {**result, "repeat": {"canonical_sha256": canonical_sha256(result, outcome.run)}}
 

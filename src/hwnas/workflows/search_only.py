@@ -101,5 +101,6 @@ def search_only(job: FitJob, run: RunDirectory, shown: Progress) -> SearchResult
             "rounds": list(chosen.rounds),
             "blocks": blocks(network, chosen.latencies.model),
             "search": phase.facts(chosen),
+            "warnings": [finding.to_json() for finding in phase.warnings],
         },
     )

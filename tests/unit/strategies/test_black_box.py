@@ -171,7 +171,7 @@ class TestTheLoop(StrategyContract):
 @pytest.mark.parametrize("evaluated", [[[{}, 1, {}, 3, ""]], [["a"]], 7, [[SMALL.to_json(), 1, 2, 3, ""]]])
 def test_checkpoints_that_are_damaged(evaluated: object) -> None:
     controller = RandomController(SPACE.choices, 0)
-    state = {"controller": controller.state_dict(), "evaluated": evaluated, "proposals": 1, "forgiven": 0}
+    state = {"controller": controller.state_dict(), "evaluated": evaluated, "proposals": 1, "repeated": [], "forgiven": 0}
     kept = KeptCheckpoints([Checkpoint(1, {}, state)])
     with pytest.raises(FileFormatError):
         run(controller, BlackBoxSettings(5), checkpoints=kept)
@@ -232,3 +232,8 @@ def test_a_batch_is_priced_together_and_observed_in_the_order_of_proposals() -> 
     )  # fmt: skip
     assert asked == [[SMALL, BEST, LARGE], []]
     assert [arch for arch, _ in controller.observed] == [SMALL, BEST, SMALL, LARGE, BEST, SMALL]
+
+
+def test_repeats_among_the_latest_proposals_are_counted() -> None:
+    found = run(Listed([[SMALL, BEST], [SMALL], [LARGE], [SMALL, BEST]]), BlackBoxSettings(9, batch=2))
+    assert found.repeated == (False, False, True, False, True, True)

@@ -14,6 +14,7 @@ import torch
 
 from hwnas.compose import toy_data
 from hwnas.core.architecture import Architecture
+from hwnas.core.collapse import Shares, findings
 from hwnas.core.cost import CostTerms
 from hwnas.core.counted import MacsModel
 from hwnas.core.errors import EvaluationFailed
@@ -29,6 +30,7 @@ from hwnas.spaces.toy import BUDGET_MACS, ToySpace
 from hwnas.strategies.candidates import Constraint, learned_candidates
 from hwnas.strategies.proxyless_g import ProxylessGSettings, Searched, architecture_step, search
 from hwnas.training.device import TrainingDevice
+from hwnas.training.loop import REPORT_EVERY
 from hwnas.training.recipe import Recipe
 
 CPU = TrainingDevice("cpu")
@@ -65,15 +67,61 @@ def searched(settings: ProxylessGSettings, target: float = TARGET, seed: int = 0
 # what it finds
 
 
+class Notes(Silence):
+    def __init__(self) -> None:
+        self.lines: list[Mapping[str, Any]] = []
+
+    def record(self, line: Mapping[str, Any]) -> None:
+        self.lines.append(line)
+
+    def shares(self) -> list[Shares]:
+        return [Shares.from_json(line["step"], line["shares"]) for line in self.lines]
+
+
+COURSES: dict[int, Notes] = {}  # of toy searches, by seed
+
+
 @cache
 def toy_search(seed: int) -> Searched:
-    return searched(TOY, seed=seed)
+    return searched(TOY, seed=seed, progress=COURSES.setdefault(seed, Notes()))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_finds_the_optimum_of_toy(seed: int) -> None:
     gates = toy_search(seed).gates
     assert gates.argmax() == SPACE.optimum, gates.as_dict()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_that_finds_the_optimum_has_not_collapsed(seed: int) -> None:
+    ended = toy_search(seed).ended
+    shares = COURSES[seed].shares()
+    assert len(shares) == TOY.steps / REPORT_EVERY and shares[-1] == ended
+    assert findings(shares, TOY.warmup_steps, TOY.steps) == []
+
+
+def collapsing(loss: LatencyLoss) -> tuple[Searched, list[str]]:
+    """A search of a space whose two layers may be removed, and what is wrong with its course."""
+    space, notes = replace(REMOVABLE, input_shape=SPACE.input_shape), Notes()
+    terms = MacsModel().terms(space)
+    settings = replace(TOY, steps=200, warmup_share=0.2, alpha_lr=0.1, loss=loss, recipe=FEW.recipe)
+    found = search(
+        space, images(), terms, 0.9 * terms.greatest(), settings, seed=0, device=CPU, checkpoints=NoCheckpoints(),
+        progress=notes,
+    )  # fmt: skip
+    return found, [one.name for one in findings(notes.shares(), settings.warmup_steps, settings.steps)]
+
+
+def test_a_latency_term_that_outweighs_the_loss_removes_every_layer_and_is_found_out() -> None:
+    found, wrong = collapsing(AdditiveLoss(50.0))
+    assert set(found.gates.argmax().as_dict().values()) == {"zero"}
+    assert found.ended is not None and found.ended.removed is not None and found.ended.removed > 0.95
+    assert {"layers-removed", "latency-off"} <= set(wrong)
+
+
+def test_the_same_search_with_a_loss_that_knows_the_target_is_healthy() -> None:
+    found, wrong = collapsing(AbsoluteLoss(2.0))
+    assert "zero" not in found.gates.argmax().as_dict().values() and wrong == []
 
 
 def found_without_loss_gradient(seeds: range, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -178,14 +226,6 @@ def test_a_uniform_supernet_leaves_the_gates_alone() -> None:
     assert gates.entropy() == pytest.approx(np.log(3), abs=1e-4)
 
 
-class Notes(Silence):
-    def __init__(self) -> None:
-        self.lines: list[Mapping[str, Any]] = []
-
-    def record(self, line: Mapping[str, Any]) -> None:
-        self.lines.append(line)
-
-
 def test_it_says_how_far_it_is() -> None:
     notes = Notes()
     result = searched(replace(FEW, steps=100), progress=notes)
@@ -194,6 +234,10 @@ def test_it_says_how_far_it_is() -> None:
     assert notes.lines[-1]["gates"] == result.gates.as_dict()
     assert notes.lines[-1]["expected_ms"] == result.gates.expected_cost(TERMS)
     assert notes.lines[-1]["entropy"] == result.gates.entropy()
+    last = notes.shares()[-1]
+    assert last == result.ended and last.removed is None
+    assert last.entropy == pytest.approx(result.gates.entropy() / np.log(3), rel=1e-5)
+    assert last.latency == result.gates.expected_cost(TERMS) / TARGET
 
 
 # one architecture step
