@@ -194,6 +194,24 @@ def test_known_roles_look_the_same_everywhere():
     assert charts.look("unheard-of") in looks[3:]
 
 
+def test_a_search_that_collapsed_says_so_and_what_to_do() -> None:
+    warning = {"name": "latency-off", "step": 400, "figures": {}, "says": "It is <far> off.", "advice": "Try more."}
+    result = {"warnings": [warning, {"says": 7}, "x", {}]}
+    assert incidents(result, [])[0] == "It is <far> off. Try more."
+    assert "It is &lt;far&gt; off. Try more." in render_report(result, [])
+    assert len(incidents({"warnings": [warning] * 50}, [])) == 10
+
+
+def test_the_share_of_removed_layers_is_drawn_where_it_was_recorded() -> None:
+    def lines(removed: float | None) -> list[dict[str, object]]:
+        shares = {"entropy": 0.5, "latency": 1.0, "removed": removed}
+        return [{"stage": "search", "step": 20 * n, "entropy": 1.0, "shares": shares} for n in range(1, 5)]
+
+    heading = "Mean probability of leaving a layer out"
+    assert heading in render_report({}, lines(0.25))
+    assert heading not in render_report({}, lines(None))
+
+
 def test_what_went_wrong_on_the_way_stands_at_the_head() -> None:
     result = {
         "data": {"skipped": 1200},

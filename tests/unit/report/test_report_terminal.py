@@ -58,8 +58,21 @@ def test_what_to_do_next_goes_by_how_it_went(result):
     assert "  hwnas measure 'my runs/a' --budget 0.3124ms" in lines
 
 
+def test_what_is_wrong_with_the_search_follows_who_won(result):
+    result["warnings"] = [{"says": "The gates\x1b[2J were decided.", "advice": "Search longer."}, "x"]
+    said = result_lines(result)[result_lines(result).index("Next") - 2]
+    assert said.startswith("! The gates") and said.endswith("were decided. Search longer.") and "\x1b" not in said
+    assert "! The gates" in shown(result)
+
+
 def test_hostile_parts_are_no_next_steps(result):
-    result |= {"setbacks": "x", "failed_candidates": [1], "repeat": ["y"], "comparison": {"interval": "z"}}
+    result |= {
+        "setbacks": "x",
+        "failed_candidates": [1],
+        "repeat": ["y"],
+        "comparison": {"interval": "z"},
+        "warnings": 1,
+    }
     lines = result_lines(result, directory="runs/a")
     assert lines[lines.index("Next") + 1] == "  runs/a/report.html"
 
