@@ -70,10 +70,11 @@ def synflow(network: nn.Module, batch: Batch) -> float:
     """Σ w·∂R/∂w over all weights made positive, R the sum of the outputs for an image of ones.
 
     Source: Tanaka, Kunin, Yamins, Ganguli 2020, "Pruning neural networks without any data by iteratively conserving
-        synaptic flow", equation 3; summed over the network by Abdelfattah et al. 2021, "Zero-Cost Proxies for
-        Lightweight NAS". In their released code batch-norm is left out; here it uses the statistics it begins with,
-        which divide by √(1 + eps).
-    Differs: every rectifier passes what it reads, as ReLU does, for all values are positive; ReLU6 would saturate.
+        synaptic flow", their R_SF; summed over the network by Abdelfattah, Mehrotra, Dudziak, Lane 2021, "Zero-Cost
+        Proxies for Lightweight NAS".
+    Differs: batch-norm, which the code of the latter leaves out, uses the statistics that it begins with, and divides
+        by √(1 + eps); every rectifier passes what it reads, as ReLU does, for all values are
+        positive; ReLU6 would saturate.
     """
     network.eval().to("cpu", torch.float64)  # the flow grows with every layer; not every accelerator has float64
     weights = _weights(network)
@@ -98,8 +99,8 @@ def gradient_norm(network: nn.Module, batch: Batch) -> float:
 def snip(network: nn.Module, batch: Batch) -> float:
     """Σ |w·∂L/∂w| over all weights, L the cross-entropy of the batch: by how much it would change without them.
 
-    Source: Lee, Ajanthan, Torr 2019, "SNIP: Single-shot Network Pruning based on Connection Sensitivity", equation 5;
-        summed over the network by Abdelfattah et al. 2021.
+    Source: Lee, Ajanthan, Torr 2019, "SNIP: Single-shot Network Pruning based on Connection Sensitivity", the
+        numerator of equation 5; summed over the network by Abdelfattah et al. 2021.
     """
     return float(sum((weight * gradient).abs().sum() for weight, gradient in _loss_gradients(network, batch)))
 

@@ -171,7 +171,13 @@ class TestTheLoop(StrategyContract):
 @pytest.mark.parametrize("evaluated", [[[{}, 1, {}, 3, ""]], [["a"]], 7, [[SMALL.to_json(), 1, 2, 3, ""]]])
 def test_checkpoints_that_are_damaged(evaluated: object) -> None:
     controller = RandomController(SPACE.choices, 0)
-    state = {"controller": controller.state_dict(), "evaluated": evaluated, "proposals": 1, "repeated": [], "forgiven": 0}
+    state = {
+        "controller": controller.state_dict(),
+        "evaluated": evaluated,
+        "proposals": 1,
+        "repeated": [],
+        "forgiven": 0,
+    }
     kept = KeptCheckpoints([Checkpoint(1, {}, state)])
     with pytest.raises(FileFormatError):
         run(controller, BlackBoxSettings(5), checkpoints=kept)
