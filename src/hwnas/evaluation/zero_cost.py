@@ -73,8 +73,8 @@ def synflow(network: nn.Module, batch: Batch) -> float:
         synaptic flow", their R_SF; summed over the network by Abdelfattah, Mehrotra, Dudziak, Lane 2021, "Zero-Cost
         Proxies for Lightweight NAS".
     Differs: batch-norm, which the code of the latter leaves out, uses the statistics that it begins with, and divides
-        by √(1 + eps); every rectifier passes what it reads, as ReLU does, for all values are
-        positive; ReLU6 would saturate.
+        by √(1 + eps); every rectifier passes what it reads, as ReLU does, for all values are positive, while ReLU6
+        would saturate.
     """
     network.eval().to("cpu", torch.float64)  # the flow grows with every layer; not every accelerator has float64
     weights = _weights(network)
