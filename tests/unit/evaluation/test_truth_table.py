@@ -10,7 +10,8 @@ from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Silence
 from hwnas.evaluation.truth_table import TruthTable
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace, receptive_field, toy_truth
-from hwnas.strategies.candidates import Constraint, rank
+from hwnas.strategies.candidates import Constraint
+from hwnas.strategies.ranking import rank
 
 
 def test_the_table_holds_every_network_and_its_best_inside_the_budget_is_the_known_optimum() -> None:

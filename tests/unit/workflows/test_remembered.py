@@ -21,7 +21,7 @@ from hwnas.runs.canonical import canonical_sha256
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.store import RunStore
 from hwnas.spaces.toy import ToySpace
-from hwnas.strategies.candidates import rank
+from hwnas.strategies.ranking import rank
 from hwnas.workflows.measuring import RememberingTimer
 from hwnas.workflows.remembered import Remembered, failures
 
