@@ -12,6 +12,7 @@ from hwnas.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from hwnas.api import (
+        compare,
         describe,
         doctor,
         draw,
@@ -60,6 +61,7 @@ __all__ = [
     "TargetUnavailable",
     "UnknownLayer",
     "UnknownName",
+    "compare",
     "describe",
     "doctor",
     "draw",

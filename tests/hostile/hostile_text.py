@@ -87,8 +87,13 @@ def accuracies(name: str, content: str, words: str) -> None:
     def build(scene: Scene) -> None:
         (scene.at / "evil.json").write_text(content)
 
+    def compared(scene: Scene) -> None:
+        build(scene)
+
     build.__name__ = f"a_table_of_accuracies_with_{name}"
     attack("search-table", "evil.json", words=words)(build)
+    compared.__name__ = f"a_compared_table_with_{name}"
+    attack("compare", "--evaluator", "table:evil.json", "--out", "new", words=words, slow=True)(compared)
 
 
 accuracies("deep_lists", '{"00000000": ' + "[" * 60_000, "evil.json")
@@ -100,6 +105,18 @@ accuracies("nine_megabytes", " " * (9 * 2**20), "evil.json has")
 @attack("search-table", "evil.json", words="is not a file")
 def a_pipe_for_a_table_of_accuracies(scene: Scene) -> None:
     os.mkfifo(scene.at / "evil.json")
+
+
+@attack("compare", "--evaluator", "table:evil.json", "--out", "new", words="is not a file")
+def a_pipe_for_a_table_that_is_compared(scene: Scene) -> None:
+    os.mkfifo(scene.at / "evil.json")
+
+
+@attack("compare", "--evaluator", "table:evil.json", "--out", "new", words="new/report.html is a link")
+def a_comparison_whose_report_leads_elsewhere(scene: Scene) -> None:
+    (scene.at / "evil.json").write_text("{}")
+    (scene.at / "new").mkdir()
+    (scene.at / "new" / "report.html").symlink_to(scene.outside / "secret.txt")
 
 
 def network(name: str, content: str | bytes, words: str, *commands: tuple[str, ...], code: int = 2) -> None:

@@ -16,12 +16,14 @@ from hwnas.runs.lock import RunLock
 
 
 def test_a_second_process_is_refused_before_it_loads_torch(tmp_path: Path) -> None:
-    held, seeds = str(tmp_path / "held"), str(tmp_path / "seeds")
+    held, seeds, table = str(tmp_path / "held"), str(tmp_path / "seeds"), tmp_path / "table.json"
+    table.write_text("{}")
     commands = [
         ["fit", "--budget", "50%", "--out", held],
         ["search", "--budget", "50%", "--out", held],
         ["train", "network.json", "--out", held],
         ["fit", "--budget", "50%", "--seeds", "2", "--out", seeds],
+        ["compare", "--evaluator", f"table:{table}", "--out", held],
     ]
     places = [tmp_path / "held", tmp_path / "seeds" / "seed-1"]
     for place in places:

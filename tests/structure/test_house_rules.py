@@ -32,11 +32,12 @@ SOCKETS = {
     "src/hwnas/runs/lock.py": "the host's name, for whoever finds the lock",
     "src/hwnas/evaluation/channel.py": "a pair of sockets between a process and its child",
     "src/hwnas/evaluation/child.py": "the same",
-    "src/hwnas/evaluation/isolated.py": "the same",
+    "src/hwnas/evaluation/process.py": "the same",
+    "src/hwnas/compose/table_child.py": "the same",
 }
 SUBPROCESSES = {
     "src/hwnas/hardware/sessions.py": "measures in a process of its own",
-    "src/hwnas/evaluation/isolated.py": "trains in a process of its own",
+    "src/hwnas/evaluation/process.py": "starts the children that train and search",
     "src/hwnas/runs/provenance.py": "asks git for the commit",
 }
 NO_CALLS = set(

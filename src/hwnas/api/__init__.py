@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING
 from hwnas.core.on_demand import on_demand
 
 if TYPE_CHECKING:
+    from hwnas.api.comparisons import compare
     from hwnas.api.fits import fit, fit_seeds, fit_several, search, train
     from hwnas.api.networks import describe, doctor, draw, export, measure, profile, to_timm, write_report
     from hwnas.api.tables import import_table, search_table
 
 __all__ = [
-    "describe", "doctor", "draw", "export", "fit", "fit_seeds", "fit_several", "import_table", "measure", "profile",
-    "search", "search_table", "to_timm", "train", "write_report",
+    "compare", "describe", "doctor", "draw", "export", "fit", "fit_seeds", "fit_several", "import_table", "measure",
+    "profile", "search", "search_table", "to_timm", "train", "write_report",
 ]  # fmt: skip
 _HOMES = {
+    "comparisons": ("compare",),
     "fits": ("fit", "fit_seeds", "fit_several", "search", "train"),
     "networks": ("describe", "doctor", "draw", "export", "measure", "profile", "to_timm", "write_report"),
     "tables": ("import_table", "search_table"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.primitives import LARGEST_VALUE, Shape
@@ -39,6 +40,37 @@ def check_number(what: str, number: float | None, least: float, most: float) -> 
     """
     if number is not None and not least <= number <= most:  # NaN is in no range
         raise InputError(f"{what} must be from {least:,} to {most:,}, not {quoted(number)}")
+
+
+def check_count(what: str, number: int, least: int, most: int) -> None:
+    """Refuses what is no whole number, or out of its range.
+
+    Raises:
+        InputError: says which.
+    """
+    if type(number) is not int:
+        raise InputError(f"{what} must be a whole number, not {quoted(number)}")
+    check_number(what, number, least, most)
+
+
+def macs_limits(limits: Sequence[str]) -> dict[str, int]:
+    """The limits of a search on a table of accuracies: multiply-accumulates by name, or nothing.
+
+    Raises:
+        InputError: no limit, or one of another cost.
+    """
+    from hwnas.config import parse_limits
+
+    found = parse_limits(tuple(limits) if not isinstance(limits, str) else (limits,))
+    others = [name for name in found if name != "macs"]
+    if others:
+        raise InputError(f"a table of accuracies is limited by macs alone, not by {others[0]}: give macs=40.5M")
+    return found
+
+
+def call_in_words(function: str, arguments: Mapping[str, Any]) -> str:
+    """A Python call in words, for reports."""
+    return f"hwnas.{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
 def check_shape(shape: Shape | None) -> None:

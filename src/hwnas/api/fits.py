@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
-from hwnas.api.arguments import check_number, checked_path
+from hwnas.api.arguments import call_in_words, check_number, checked_path
 from hwnas.api.beginning import check_names, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
@@ -67,7 +67,7 @@ def fit(
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
     place, shown = Path(out), progress or Silence()
-    command = command or _call("fit", {**values, "out": str(out)})
+    command = command or call_in_words("fit", {**values, "out": str(out)})
     with reserved(out) as lock:
         check_names(config)
         open_engine(config.target)
@@ -120,7 +120,7 @@ def fit_several(
 
     check_free(place)
     values = {"data": data, "budgets": list(budgets), "targets": list(targets), "seeds": seeds, **settings}
-    command = command or _call("fit_several", {**values, "out": str(out)})
+    command = command or call_in_words("fit_several", {**values, "out": str(out)})
     fits = []
     steps: dict[tuple[str, str], dict[str, Any]] = {}  # the seeds of one task have the same settings
     with ExitStack() as held:
@@ -190,7 +190,7 @@ def search(
     values = {"data": data, "budget": budget, "target": target, **settings}
     config = checked_settings(FitConfig, values)
     place, shown = Path(out), progress or Silence()
-    command = command or _call("search", {**values, "out": str(out)})
+    command = command or call_in_words("search", {**values, "out": str(out)})
     with reserved(out) as lock:
         check_names(config)
         open_engine(config.target)
@@ -240,7 +240,7 @@ def train(
     check_number("--width", width, 0.1, 4)
     shown = progress or Silence()
     asked = {"network": network, "data": data, "out": str(out), **({"width": width} if width != 1.0 else {})}
-    command = command or _call("train", {**asked, **settings})
+    command = command or call_in_words("train", {**asked, **settings})
     with reserved(out) as lock:
         check_names(config)
         checked_path("network", network)
@@ -325,8 +325,3 @@ def _resolved(config: FitConfig, images: ImageData, out: Path, fresh: bool, prog
         names = [name for name in ("search_steps", "train_steps") if getattr(config, name) is None]
         config = config.model_copy(update={name: stored.get(name) for name in names})
     return compose.resolved(config, images)
-
-
-def _call(function: str, arguments: Mapping[str, Any]) -> str:
-    """A Python call in words, for reports."""
-    return f"hwnas.{function}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.api.arguments import check_number, checked_path
+from hwnas.api.arguments import check_count, checked_path, macs_limits
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.objective import objective
 from hwnas.core.protocols import Progress, Silence
@@ -79,22 +79,10 @@ def search_table(
         ("--seed", seed, 0, LARGEST_SEED),
         ("--seeds", seeds, 1, MOST_SEEDS),
     ):
-        if type(number) is not int:
-            raise InputError(f"{what} must be a whole number, not {quoted(number)}")
-        check_number(what, number, least, most)
+        check_count(what, number, least, most)
     controller = known_controller(strategy)
-    wanted = objective(reward, _macs_limit(tuple(limits) if not isinstance(limits, str) else (limits,)))
+    wanted = objective(reward, macs_limits(limits))
     known = read_macro_table(checked_path("table", table))
     return search(
         known, controller.make, wanted, BlackBoxSettings(evaluations), range(seed, seed + seeds), progress or Silence()
     )
-
-
-def _macs_limit(limits: tuple[str, ...]) -> dict[str, int]:
-    from hwnas.config import parse_limits
-
-    found = parse_limits(limits)
-    others = [name for name in found if name != "macs"]
-    if others:
-        raise InputError(f"a table of accuracies is limited by macs alone, not by {others[0]}: give macs=40.5M")
-    return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hwnas.cli.signals import Stopped, ending
 from hwnas.runs.stop import Stop
 
-RESUMABLE = ("fit", "search", "train")
+RESUMABLE = ("fit", "search", "train", "compare")
 
 
 @dataclass(frozen=True, slots=True)

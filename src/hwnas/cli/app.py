@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hwnas.cli.compare import compare
 from hwnas.cli.describe import describe
 from hwnas.cli.doctor import doctor
 from hwnas.cli.export import export
@@ -31,7 +32,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 2 wrong input, 3 budget infeasible or missed, 4 target not available, 130 interrupted "
     "(the same command resumes).",
 )
-for command in (fit, search, train, measure, profile, export, report, describe, import_table, search_table, doctor):
+for command in (
+    fit, search, train, compare, measure, profile, export, report, describe, import_table, search_table, doctor
+):  # fmt: skip
     app.command()(command)
 app.command("list")(list_names)
 

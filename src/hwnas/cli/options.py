@@ -50,6 +50,7 @@ Data = Annotated[
 Limits = Annotated[
     list[str] | None, Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Repeats.")
 ]
+MacsLimits = Annotated[list[str] | None, Opt("--limit", help="Limit or target: macs=40.5M.", show_default="none")]
 
 # Images.
 Resolution = Annotated[

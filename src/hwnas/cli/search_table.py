@@ -17,9 +17,7 @@ def search_table(
     table: Annotated[Path, typer.Argument(help="nas-bench-macro_cifar10.json, as its authors published it.")],
     strategy: Annotated[str, o.Opt(help="random, evolution, reinforce, ppo or policy-gradient.")] = "evolution",
     evaluations: Annotated[int, o.Opt(help="Distinct networks that a search may look up; repeats are free.")] = 200,
-    limits: Annotated[
-        list[str] | None, o.Opt("--limit", help="Limit or target: macs=40.5M.", show_default="none")
-    ] = None,
+    limits: o.MacsLimits = None,
     reward: Annotated[
         str,
         o.Opt(

@@ -6,16 +6,11 @@ has one writer; a child whose parent is gone ends at its next step.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import Any
 
 from hwnas.core.errors import (
     DataError,
@@ -33,14 +28,13 @@ from hwnas.core.trial import Quality
 from hwnas.data.handover import handed_over
 from hwnas.data.images import ImageData
 from hwnas.evaluation.channel import Channel
+from hwnas.evaluation.process import started
 from hwnas.training.device import TrainingDevice
 from hwnas.training.memory import says_out_of_memory
 from hwnas.training.recipe import Recipe
 
 CHILD = (sys.executable, "-P", "-m", "hwnas.evaluation.child")  # -P: nothing out of the working directory
 PATIENCE_S = 600.0
-_LAST_WORDS_BYTES = 4096
-_ENDS_WITHIN_S = 5.0
 _ERRORS: Mapping[str, type[HwnasError]] = {
     kind.__name__: kind for kind in (DataError, Diverged, EvaluationFailed, InputError, OutOfMemory, RunError)
 }
@@ -107,28 +101,17 @@ def train_in_child(
         ProcessLost: the child was ended by another signal, or hangs.
         EvaluationFailed: the child failed in another way; it would again.
     """
-    ours, theirs = socket.socketpair()
-    with ours, tempfile.TemporaryFile() as said:
-        with theirs:
-            # A session of its own: Ctrl-C is for this process, and the child's own workers can be ended with it.
-            child = subprocess.Popen(command, stdin=theirs.fileno(), stdout=said, stderr=said, start_new_session=True)
+    with started(command, patience_s) as child:
         try:
-            channel = Channel(ours, patience_s)
             facts, arrays = handed_over(data)
-            channel.send({"training": training.to_json(), "data": facts}, arrays)
-            return _serve(channel, checkpoints, progress)
+            child.channel.send({"training": training.to_json(), "data": facts}, arrays)
+            return _serve(child.channel, checkpoints, progress)
         except TimeoutError:
             raise ProcessLost(
                 f"{training.purpose}: its process finished no step in {patience_s:g} s and was stopped"
             ) from None
         except (EOFError, ConnectionError):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_ENDS_WITHIN_S)
-            raise _reason(training, child.returncode, said) from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            raise _reason(training, *child.last_words()) from None
 
 
 def _serve(channel: Channel, checkpoints: Checkpoints, progress: Progress) -> Quality:
@@ -161,10 +144,8 @@ def _serve(channel: Channel, checkpoints: Checkpoints, progress: Progress) -> Qu
                 raise _ERRORS.get(kind, EvaluationFailed)(reason)
 
 
-def _reason(training: Training, code: int | None, said: IO[bytes]) -> EvaluationFailed:
+def _reason(training: Training, code: int | None, lines: list[str]) -> EvaluationFailed:
     """Why a child ended without an answer, by its exit status and its last words."""
-    said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_WORDS_BYTES))
-    lines = [line.strip() for line in said.read().decode(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "it said nothing"
     if code == -signal.SIGKILL or any(map(says_out_of_memory, lines)):
         size = training.recipe.batch_size

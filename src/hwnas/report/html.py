@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hwnas.report import answer, candidates, charts, course, incidents, summary, timing, wording
+from hwnas.report import answer, candidates, charts, comparison, course, incidents, summary, timing, wording
 from hwnas.report.reading import clean, entries, mapping, number, rows, text
 from hwnas.report.styles import style_sheet
 
@@ -85,6 +85,20 @@ def render_summary(
     view = summary.summary(known, clean(list(names)), clean([mapping(one) for one in settings]))
     view["sentences"] = [*view["sentences"], *map(clean, findings)]
     return _page("summary.html.j2", clean(title) if title else f"{len(results)} runs side by side", **view)
+
+
+def render_comparison(data: Mapping[str, Any], *, title: str | None = None) -> str:
+    """Strategies side by side: HTML that loads nothing and runs nothing.
+
+    Args:
+        data: the content of comparison.json. It is not trusted.
+        title: of the page.
+
+    Returns:
+        The page; equal input gives equal text.
+    """
+    view = comparison.comparison(clean(mapping(data)))
+    return _page("comparison.html.j2", clean(title) if title else "Strategies side by side", **view)
 
 
 def _title(data: Mapping[str, Any]) -> str:

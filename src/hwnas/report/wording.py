@@ -87,6 +87,16 @@ def signed(value: float | None, places: int, unit: str = "") -> str:
     return f"{shown if shown.startswith('−') or not shown.strip('0.') else '+' + shown}{unit}"
 
 
+def p_value(value: float) -> str:
+    """A p-value with its letter: "p = 0.031"; never rounded across 0.05, and below a ten-thousandth not told apart."""
+    if value < 1e-4:
+        return f"p{_SPACE}<{_SPACE}0.0001"
+    digits = 2
+    while float(significant(value, digits)) == 0.05 and value != 0.05 and digits < 6:
+        digits += 1
+    return f"p{_SPACE}={_SPACE}{significant(value, digits)}"
+
+
 def count(value: float | None) -> str:
     """A whole number with separators: "1,000"."""
     return MISSING if value is None else f"{round(value):,}"

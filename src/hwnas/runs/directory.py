@@ -39,6 +39,7 @@ from hwnas.runs.stored import (
     METRICS,
     METRICS_END,
     NETWORK_FILES,
+    OUTPUTS,
     RESULT,
     RESULT_FORMAT,
     RUN_FORMAT,
@@ -47,11 +48,9 @@ from hwnas.runs.stored import (
     read_stored,
 )
 
-LOCK, STORE = "lock.json", "store.sqlite"
-CHECKPOINTS = "checkpoints"
+LOCK, STORE, CHECKPOINTS = "lock.json", "store.sqlite", "checkpoints"
 # SQLite's side files go before the store: one that outlives it would be replayed into the next store of that name.
 _STORE_FILES = (f"{STORE}-wal", f"{STORE}-shm", f"{STORE}{SEAL_ENDING}", STORE)
-_OUTPUTS = (METRICS, RESULT, *NETWORK_FILES, "report.html")
 _RESUMED_SINCE = 2  # version of the run's format
 _CHECKPOINT_NAME = re.compile(r"(?!step-|broken-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -103,7 +102,7 @@ class RunDirectory:
     def reserve(path: Path) -> RunLock:
         """Takes the lock of a directory, if it holds nothing else, for a run that is opened later; raises as `open`."""
         make_directory(path)
-        refuse_links(path, (LOCK, CONFIG, ENVIRONMENT, *_STORE_FILES, *_OUTPUTS), (CHECKPOINTS, LATENCY, BASELINES))
+        refuse_links(path, (LOCK, CONFIG, ENVIRONMENT, *_STORE_FILES, *OUTPUTS), (CHECKPOINTS, LATENCY, BASELINES))
         try:
             _refuse_foreign(path)
         except OSError as reason:
@@ -343,7 +342,7 @@ def _refuse_foreign(path: Path) -> None:
 
 def _refuse_remains(path: Path) -> None:
     """Without config.yaml, a run starts where nothing is, or where starting or emptying one was cut off at its end."""
-    left = sorted(_names(path) & {*_OUTPUTS, CHECKPOINTS, LATENCY, BASELINES})
+    left = sorted(_names(path) & {*OUTPUTS, CHECKPOINTS, LATENCY, BASELINES})
     if left:
         raise RunError(f"{path} has no {CONFIG} but {', '.join(left)}; restore it, or start over with --fresh")
 
@@ -383,7 +382,7 @@ def _empty(path: Path) -> None:
     for directory in (path / CHECKPOINTS, path / LATENCY, *_baselines(path), path / BASELINES):
         with contextlib.suppress(OSError):  # not there, or something that is not ours lies in it
             directory.rmdir()
-    for name in (*_STORE_FILES, *_OUTPUTS):
+    for name in (*_STORE_FILES, *OUTPUTS):
         (path / name).unlink(missing_ok=True)
     sync_directory(path)
 

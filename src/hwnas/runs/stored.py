@@ -18,9 +18,12 @@ from hwnas.runs.settings import read_settings
 
 RUN_FORMAT = "hwnas-run@2"
 RESULT_FORMAT = "hwnas-result@2"
+COMPARISON_FORMAT = "hwnas-comparison@2"  # 2 as theirs: sealed
 CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "env.json", "metrics.jsonl", "result.json"
+COMPARISON = "comparison.json"  # of several searches, in the place of a result
 BASELINES, LATENCY = "baselines", "latency"
 NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "model.onnx", "network.py")
+OUTPUTS = (METRICS, RESULT, COMPARISON, *NETWORK_FILES, "report.html")  # what a run writes, besides what it resumes by
 METRICS_END = "end"  # the last line of a finished run's metrics.jsonl: how many bytes are before it
 _SEALED_SINCE = 2
 _LARGEST_BYTES = 2**31  # of a delivered file: what an ONNX file can hold

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from hwnas.core.errors import InputError
 from hwnas.core.protocols import Progress, Silence
-from hwnas.report.html import render_report, render_summary
+from hwnas.report.html import render_comparison, render_report, render_summary
 from hwnas.runs.files import write_atomically
+from hwnas.workflows.compare import is_comparison, read_comparison
 from hwnas.workflows.several import REPORT, findings, is_summary, read_summary, runs_of
 
 
@@ -32,6 +33,13 @@ def report_runs(runs: Sequence[Path], out: Path | None, progress: Progress | Non
     if len(runs) > 1 and out is None:
         raise InputError("several runs go into one file: name it with --out FILE")
     page_path = out or runs[0] / REPORT
+    compared = next((run for run in runs if is_comparison(run)), None)
+    if compared is not None and len(runs) > 1:
+        raise InputError(f"{compared} is a comparison, which has a report of its own: give it alone")
+    if compared is not None:
+        page = render_comparison(read_comparison(compared), title=compared.resolve().name)
+        write_atomically(page_path, page.encode())
+        return page_path
     stored = [one for run in runs for one in runs_of(run)]
     results = [one.result() for one in stored]
     problems = [problem for one in stored for problem in one.problems()]

@@ -17,13 +17,15 @@ from hwnas.core.protocols import Controller, NoCheckpoints, Progress
 from hwnas.evaluation.in_order import in_order
 from hwnas.evaluation.nas_bench_macro import TEST_IMAGES, benchmark_rows
 from hwnas.evaluation.truth_table import TruthTable
+from hwnas.runs.clock import Stopwatch
 from hwnas.runs.files import read_json
 from hwnas.spaces.macro import MacroSpace
 from hwnas.strategies.black_box import BlackBoxSettings, Problem, search
 from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated
+from hwnas.workflows.attempts import Attempt, TimedController, attempt_of
 
 FORMAT = "hwnas-table-search@1"
-_LIMIT_BYTES = 2**23  # of a table; the published one has 1.2 MB
+LIMIT_BYTES = 2**23  # of a table; the published one has 1.2 MB
 MakeController = Callable[[ChoiceSpace, int], Controller]
 
 
@@ -114,7 +116,7 @@ def read_macro_table(path: Path) -> KnownNetworks:
     accuracies: dict[Architecture, float] = {}
     macs: dict[Architecture, int] = {}
     first: dict[Architecture, str] = {}  # row of each network
-    data = read_json(path, _LIMIT_BYTES)
+    data = read_json(path, LIMIT_BYTES)
     with said_of(path):
         for digits, row in benchmark_rows(data).items():
             arch = space.of_digits(digits)
@@ -152,14 +154,39 @@ def search_table(
         BudgetError: the objective admits no network.
     """
     optimum = known.best(objective)
-    searched = [
-        search(
-            controller(known.choices, seed), known.problem(), objective, settings, checkpoints=NoCheckpoints(),
-            progress=progress, purpose=f"search/seed-{seed}",
-        )
-        for seed in seeds
-    ]  # fmt: skip
+    searched = [_search(known, controller(known.choices, seed), objective, settings, seed, progress) for seed in seeds]
     return TableSearch(tuple(searched), tuple(seeds), optimum)
+
+
+def attempt(
+    known: KnownNetworks, strategy: str, controller: MakeController, objective: Objective, settings: BlackBoxSettings,
+    seed: int, progress: Progress,
+) -> Attempt:  # fmt: skip
+    """One search as a row of a comparison, with what it and its controller have cost.
+
+    Args:
+        known: what is searched.
+        strategy: the controller's name.
+        controller: makes one of the space and a seed.
+        objective: what is looked for; its costs are multiply-accumulates.
+        settings: how long the search is.
+        seed: of the search.
+        progress: told how far it is.
+    """
+    timed = TimedController(controller(known.choices, seed))  # the first of its kind may have to load a library
+    watch = Stopwatch()
+    searched = _search(known, timed, objective, settings, seed, progress)
+    return attempt_of(strategy, seed, searched, watch.spent(), timed.spent)
+
+
+def _search(
+    known: KnownNetworks, controller: Controller, objective: Objective, settings: BlackBoxSettings, seed: int,
+    progress: Progress,
+) -> BlackBoxSearched:  # fmt: skip
+    return search(
+        controller, known.problem(), objective, settings, checkpoints=NoCheckpoints(), progress=progress,
+        purpose=f"search/seed-{seed}",
+    )  # fmt: skip
 
 
 def _evaluated(one: Evaluated) -> dict[str, Any]:

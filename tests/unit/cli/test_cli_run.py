@@ -18,8 +18,8 @@ from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, InputEr
 from hwnas.runs.stop import Stop
 
 COMMANDS = (
-    "fit", "search", "train", "measure", "profile", "export", "report", "describe", "import-table", "search-table",
-    "list", "doctor",
+    "fit", "search", "train", "compare", "measure", "profile", "export", "report", "describe", "import-table",
+    "search-table", "list", "doctor",
 )  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
         (["profile", "--space", "toy", "--resolution", "9"], "its own images"),
         (["profile", "--space", "proxyless-smal"], "did you mean 'proxyless-small'"),
         (["list", "spces"], "did you mean 'spaces'"),
+        (["compare", "--evaluator", "table:none.json", "--out", "x"], "no file none.json"),
+        (["compare", "--evaluator", "none", "--out", "x"], "known: table:PATH"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_leaves_nothing(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import product
 from math import comb
 from pathlib import Path
 from statistics import fmean
@@ -15,27 +14,14 @@ import pytest
 import hwnas
 from hwnas.cli import run
 from hwnas.controllers.random import RandomController
-from hwnas.core.counted import MacsModel
 from hwnas.core.errors import BudgetError, FileFormatError, InputError, UnknownName
 from hwnas.core.objective import Limited
 from hwnas.core.protocols import Silence
-from hwnas.spaces.macro import MacroSpace
 from hwnas.strategies.black_box import BlackBoxSettings
 from hwnas.workflows.search_table import KnownNetworks, read_macro_table, search_table
+from made_up_table import made_up
 
-SPACE = MacroSpace()
 Edit = Callable[[dict[str, Any]], object]
-
-
-def made_up() -> dict[str, Any]:
-    """All 6,561 rows; accuracy grows with the digits of the network, and a little with its number."""
-    terms, rows = MacsModel().terms(SPACE), {}
-    for digits in map("".join, product("012", repeat=8)):
-        arch = SPACE.of_digits(digits)
-        same = SPACE.encoding(arch)
-        accuracy = 80 + sum(map(int, same)) / 2 + int(same, 3) / 1e4
-        rows[digits] = {"test_acc": [accuracy] * 3, "mean_acc": accuracy, "flops": round(terms.total(arch))}
-    return rows
 
 
 @pytest.fixture(scope="module")

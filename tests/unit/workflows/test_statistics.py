@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import inf, sqrt
 
+import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, rankdata, wilcoxon
 
 from hwnas.workflows.several import seeds_verdict
-from hwnas.workflows.statistics import mean_interval, paired_difference, paired_verdict, wilson_interval
+from hwnas.workflows.statistics import (
+    holm,
+    mean_interval,
+    paired_difference,
+    paired_verdict,
+    quartiles,
+    signed_rank_p,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 20), (981, 1000), (1000, 1000), (1, 2)])
@@ -81,3 +91,55 @@ def test_verdicts_over_seeds() -> None:
     assert "better than random search by 2.00 points" in sure and ": more than what varies" in sure
     assert "worse than random search by 0.50 points" in unsure and "(95 % interval −32.27 to +31.27)" in unsure
     assert "not more than what varies" in unsure
+
+
+@pytest.mark.parametrize(
+    ("differences", "ways", "of"),
+    [
+        ([1, 2, 3, 4, 5, 6], 2, 64),  # all on one side: that, and all on the other
+        ([5, 4, 3, 2, -1], 4, 32),  # 14 of 15 or more: nothing turned, or the 1; and the mirror images
+        ([0, 0, 3, -1], 4, 4),  # ranks 4 and 3 after the zeros' 1.5 each; every way is as far as 4 - 3
+        ([7], 2, 2),
+        ([0, 0, 0], 1, 1),
+        ([], 1, 1),
+    ],
+)
+def test_signed_ranks_by_hand(differences: list[float], ways: int, of: int) -> None:
+    assert signed_rank_p(differences) == pytest.approx(ways / of)
+    assert signed_rank_p([-one for one in differences]) == pytest.approx(ways / of)
+
+
+def test_signed_ranks_are_scipys_where_it_is_exact() -> None:
+    rng = np.random.default_rng(0)
+    for size in (6, 20, 50):
+        differences = rng.normal(0.3, 1, size)
+        assert signed_rank_p(differences) == pytest.approx(wilcoxon(differences, method="exact").pvalue)
+
+
+def test_signed_ranks_with_ties_and_zeros_by_trying_all_signs() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        differences = rng.integers(-2, 4, 9)
+        ranks = rankdata(np.abs(differences))
+        own = float(ranks[differences > 0].sum())
+        used = [float(rank) for rank in ranks[differences != 0]]
+        sums = [sum(rank for rank, up in zip(used, signs, strict=True) if up)
+                for signs in product((0, 1), repeat=len(used))]  # fmt: skip
+        middle = sum(used) / 2
+        expected = np.mean([abs(one - middle) >= abs(own - middle) for one in sums])
+        # Equal differences that are off by a last digit are equal.
+        assert signed_rank_p([one / 10 + 1e-15 * index for index, one in enumerate(differences)]) == pytest.approx(
+            expected
+        )
+
+
+def test_holm_by_hand() -> None:
+    # The smallest times 3, the next times 2, the last as it is; none below the one before.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.02, 0.02, 0.5]) == pytest.approx([0.06, 0.06, 0.5])
+    assert holm([0.9, 0.8]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_quartiles_by_hand() -> None:
+    assert quartiles([4, 1, 3, 2, 5]) == (2, 3, 4) and quartiles([1, 2]) == (1.25, 1.5, 1.75)
+    assert quartiles([7]) == (7, 7, 7)
