@@ -23,9 +23,10 @@ def main() -> None:
     parser.add_argument("--budget", default="30%")
     parser.add_argument("--width", default="0.25")
     parser.add_argument("--evaluations", default="100")
-    parser.add_argument("--child-steps", default="80")
+    parser.add_argument("--child-steps", default="120")
     parser.add_argument("--train-steps", default="800")
-    parser.add_argument("--batch-size", default="64")
+    parser.add_argument("--batch-size", default="128")
+    parser.add_argument("--lr", default="0.03")
     options = parser.parse_args()
     rows = []
     for seed in options.seeds:
@@ -34,7 +35,8 @@ def main() -> None:
             sys.executable, "-m", "hwnas", "fit", "--data", options.data, "--resolution", "16", "--budget",
             options.budget, "--out", str(out), "--space", "mnasnet-small", "--strategy", "mnasnet", "--width",
             options.width, "--evaluations", options.evaluations, "--child-steps", options.child_steps, "--train-steps",
-            options.train_steps, "--batch-size", options.batch_size, "--seed", str(seed),
+            options.train_steps, "--batch-size", options.batch_size, "--lr",
+            options.lr, "--seed", str(seed),
         ]  # fmt: skip
         done = subprocess.run(command, stdout=sys.stderr, check=False)
         result = json.loads((out / "result.json").read_text())
