@@ -56,7 +56,7 @@ CONTROLLERS = {"random": RandomController} | {
 } | {
     f"policy-gradient {batch}/{lr:g}/{entropy:g}":
     (RecurrentController, RecurrentSettings(lr, entropy, batch=batch, epochs=1, clip=None))
-    for batch, lr, entropy in ((10, 0.01, 1e-5), (5, 0.003, 1e-5), (5, 0.01, 1e-5), (5, 0.01, 1e-3))
+    for batch, lr, entropy in ((10, 0.005, 1e-5), (10, 0.01, 1e-5), (5, 0.003, 1e-5), (5, 0.01, 1e-5), (5, 0.01, 1e-3))
 }  # fmt: skip
 
 
