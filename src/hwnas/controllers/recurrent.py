@@ -5,7 +5,7 @@ from U(−0.1, 0.1), PPO on mini-batches of 20, a moving average of the scores a
 has the same. The plain policy gradient is that of Zoph, Le 2017.
 Differs:
 - learning rate, mini-batch and entropy bonus are for hundreds of evaluations, not for 20,000; `NASNET` has the paper's;
-- neither clip nor epochs are published: the clip is that of Schulman et al. 2017, both learners use Adam;
+- neither clip nor epochs are stated: the clip is that of Schulman et al. 2017, both learners use Adam;
 - each decision has a ratio of its own, clipped on its own: one ratio for dozens of decisions would be clipped before
   any of them had moved far;
 - the moving average is zero-debiased, takes in every score in order, and those of a mini-batch before they are judged;
@@ -86,7 +86,7 @@ class RecurrentSettings:
             raise InputError(f"PPO needs a clip between 0 and 1, not {self.clip}")
 
 
-# For 20,000 evaluations. Published but for the clip, which is that of PPO's paper, and the epochs, which are ours.
+# For 20,000 evaluations. As stated, but for the clip, which is that of PPO's paper, and the epochs, which are ours.
 NASNET = RecurrentSettings(lr=0.00035, entropy_weight=1e-5, baseline_decay=0.95, batch=20, epochs=5, clip=0.2)
 POLICY_GRADIENT = RecurrentSettings(lr=0.005, epochs=1, clip=None)
 
