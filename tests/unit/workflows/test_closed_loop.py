@@ -6,7 +6,7 @@ import pytest
 from known_latencies import known_ms
 
 import hwnas.hardware.latency_model as latency_model
-import hwnas.workflows.fit as fit_module
+import hwnas.workflows.gradient_search as gradient_search
 from hwnas.core.errors import BudgetError
 from hwnas.core.network import NetworkSpec
 from hwnas.hardware.calibration import Observation
@@ -110,7 +110,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("something is trained for a budget that cannot be met")
 
-    monkeypatch.setattr(fit_module, "search", refuse)
+    monkeypatch.setattr(gradient_search, "search", refuse)
     monkeypatch.setattr("hwnas.workflows.delivery.train", refuse)
 
 
