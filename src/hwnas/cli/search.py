@@ -87,14 +87,18 @@ def _show(found: SearchResult) -> None:
     from hwnas.cli.terminal import show_table, show_text
     from hwnas.report import wording
 
-    rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in found.result["blocks"]]
-    show_table(("layer", "what", "predicted"), rows)
+    blocks = found.result["blocks"]
+    predicted = any(row["latency_ms"] is not None for row in blocks)
+    columns = ("layer", "what", "predicted") if predicted else ("layer", "what")
+    rows = [(row["name"], row["text"], wording.milliseconds(row["latency_ms"])) for row in blocks]
+    show_table(columns, [row[: len(columns)] for row in rows])
+    before = "predicted" if predicted else "briefly measured"
     budget = wording.limit(found.result["budget"]["latency_ms"])
     verdict = "inside" if found.inside_budget else "over"
     warned = "".join(f"! {one['says']} {one['advice']}\n\n" for one in found.result["warnings"])
     show_text(
         f"\n{found.architecture.id}, {found.result['reason']}\n"
-        f"predicted {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
+        f"{before} {wording.milliseconds(found.predicted_ms)}, measured {wording.milliseconds(found.measured_ms)} "
         f"with random weights: {verdict} the budget of {budget}\n\n{warned}"
         f"Next: hwnas fit with the same options, or hwnas train {found.run} --out DIR"
     )
