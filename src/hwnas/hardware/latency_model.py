@@ -47,12 +47,12 @@ class LatencyModel:
 
     def __post_init__(self) -> None:
         if not self.table:
-            raise InputError(f"a latency model of {self.target!r} needs a table with at least one layer")
+            raise InputError(f"a latency model of {quoted(self.target)} needs a table with at least one layer")
         for observation in self.observations:
             if observation.network in self.held_out:
                 raise InputError(
-                    f"network {observation.network} is held out: it judges the latency model of {self.target!r} and "
-                    "can never be fitted; choose another network"
+                    f"network {quoted(observation.network)} is held out: it judges the latency model of "
+                    f"{quoted(self.target)} and can never be fitted; choose another network"
                 )
             for key in observation.layers:
                 if key not in self.table:
