@@ -164,7 +164,8 @@ def _contender(role: str, label: str, children: Children, searched: BlackBoxSear
         best = max(trials, key=lambda trial: scores[trial.architecture])
         return best, f"the best of {len(trials)} networks inside the budget, each trained alone"
 
-    return Contender(role, label, propose, children, prefer, None)
+    order = tuple(one.architecture for one in searched.evaluated)
+    return Contender(role, label, propose, children, prefer, None, order=order)
 
 
 def _baselines(children: Children, wanted: Costs, progress: Progress) -> list[Contender]:

@@ -41,6 +41,7 @@ class Contender:
         prefer: takes one of the ranked trials (best first) and says why; called with the planned latency.
         supernet: weights that its networks may inherit; None where it has none.
         supernet_name: tells supernets apart; contenders that choose the same architecture share its training.
+        order: what it evaluated, one after the other, failures among them; empty where nothing depends on the order.
     """
 
     role: str
@@ -50,6 +51,7 @@ class Contender:
     prefer: Callable[[list[Trial], float], tuple[Trial, str]]
     supernet: PathSupernet | None
     supernet_name: str = "search"
+    order: tuple[Architecture, ...] = ()
 
 
 @dataclass(frozen=True)

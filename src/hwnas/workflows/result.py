@@ -168,11 +168,13 @@ def _compared(
 
 
 def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
+    """Everything that was scored; where it was evaluated one after the other, with its number by its source."""
     rows = []
     for delivery in outcome.deliveries:
         searched = delivery.chosen.contender.role == "searched"
         source = outcome.phase.strategy if searched else delivery.chosen.contender.role
         trials = (outcome.phase.trials if searched else ()) or delivery.chosen.trials
+        numbers = {arch: number for number, arch in enumerate(delivery.chosen.contender.order, start=1)}
         rows += [
             {
                 "architecture": trial.architecture.as_dict(),
@@ -181,6 +183,7 @@ def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
                 "loss": trial.quality.loss,
                 "accuracy": trial.quality.accuracy,
                 "source": source,
+                **({"number": numbers[trial.architecture]} if trial.architecture in numbers else {}),
             }
             for trial in trials
         ]

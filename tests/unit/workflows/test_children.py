@@ -67,6 +67,9 @@ def test_a_whole_fit(make_job, run_fit, course) -> None:
     assert search["evaluations"] == 3 and search["proposals"] >= 3 and search["child_steps"] == 10
     own = [row for row in result["candidates"] if row["source"] == "evolution"]
     assert len(own) == 3 and all(row["predicted_ms"] <= 0.97 * 0.12 for row in own)
+    assert [row["number"] for row in own] == [1, 2, 3]
+    drawn = {row["number"] for row in result["candidates"] if row["source"] == "random"}
+    assert drawn and drawn <= {1, 2, 3}
     best = max(own, key=lambda row: row["accuracy"])
     assert result["network"]["architecture_id"] in {
         row["architecture_id"] for row in own if row["accuracy"] == best["accuracy"]
