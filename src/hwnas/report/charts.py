@@ -84,10 +84,23 @@ def look_at(index: int) -> Look:
     return Look(f"k{index + 1}", MARKERS[index])
 
 
+def source_looks(sources: Sequence[str]) -> dict[str, Look]:
+    """Random and fixed look as in the other chart; the strategy's own candidates look like the searched network."""
+    free = iter([Look("k1", "circle"), Look("k4", "diamond"), Look("k5", "cross")])
+    last = Look("k5", "cross")
+    return {source: look(source) if source in ROLES else next(free, last) for source in sources}
+
+
 def legend_mark(mark: Look) -> Markup:
     """A small marker for legends and tables."""
     shape = marker(mark.shape, 7, 7, 4.6, f"point {mark.class_}")
     return tag("svg", shape, viewBox="0 0 14 14", width=14, height=14, class_="mark", aria_hidden="true")
+
+
+def line_mark(mark: Look, class_: str) -> Markup:
+    """A piece of a line with its marker, for legends and tables."""
+    parts = polyline([(0, 7), (26, 7)], class_) + marker(mark.shape, 13, 7, 4.2, f"point {mark.class_}")
+    return tag("svg", parts, viewBox="0 0 26 14", width=26, height=14, class_="mark", aria_hidden="true")
 
 
 class Measured(NamedTuple):
@@ -231,7 +244,7 @@ def curve_chart(
     return Chart(heading, figure(name, heading, finding, area.width, area.height, *parts))
 
 
-def course_table(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> Table | None:
+def course_table(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], along: str = "step") -> Table | None:
     """What several curves show, at a dozen steps; steps that a curve lacks are left empty."""
     known = [(heading, dict(curve)) for heading, curve in curves if curve]
     steps = sorted({step for _, curve in known for step in curve})
@@ -242,7 +255,7 @@ def course_table(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]]) ->
         (wording.count(step), *(wording.significant(curve[step]) if step in curve else "" for _, curve in known))
         for step in dict.fromkeys(picked)
     ]
-    return Table("The curves as a table", (("step", *(heading for heading, _ in known)), *cells))
+    return Table("The curves as a table", ((along, *(heading for heading, _ in known)), *cells))
 
 
 def latency_ruler(searched: Entry, budget: Mapping[str, Any]) -> Markup | None:

@@ -104,7 +104,7 @@ def course_chart(lines: Sequence[Line], data: Mapping[str, Any]) -> charts.Chart
     heading = f"Best {what} found, mean over {len(numbers(data.get('seeds')))} seeds"
     finding = "; ".join(f"{one.name} {wording.decimals(one.points[-1].mean, 2)}" for one in drawn)
     drawing = figure("course", heading, f"In the end: {finding}."[:4000], area.width, area.height, *parts)
-    legend = tuple((_line_mark(one), one.name) for one in drawn)
+    legend = tuple((charts.line_mark(one.look, one.class_), one.name) for one in drawn)
     note = (
         "A band is the 95 % interval of the mean over seeds. What has found nothing yet counts as 0, or as the worst."
     )
@@ -193,7 +193,7 @@ def _row(one: Line, cost: Mapping[str, Any]) -> View:
     cpu, wall = number(cost.get("cpu_seconds")), number(cost.get("wall_seconds"))
     deciding = number(cost.get("controller_cpu_seconds"))
     return {
-        "mark": _line_mark(one),
+        "mark": charts.line_mark(one.look, one.class_),
         "name": one.name,
         "nothing": f"{wording.count(nothing)} of its searches found nothing" if nothing else "",
         "mean": _hundred(mean, 3) + ("" if deviation is None else f" ± {_hundred(deviation, 3)}"),
@@ -253,12 +253,6 @@ def _marked(one: Line, point: Point, area: Panel) -> Markup:
         said += f" ({wording.decimals(point.interval[0], 3)} to {wording.decimals(point.interval[1], 3)})"
     look = one.look
     return marker(look.shape, area.x(point.evaluations), area.y(point.mean), 3.8, f"point {look.class_}", said)
-
-
-def _line_mark(one: Line) -> Markup:
-    """A piece of the line with its marker, for legends and tables."""
-    parts = polyline([(0, 7), (26, 7)], one.class_) + marker(one.look.shape, 13, 7, 4.2, f"point {one.look.class_}")
-    return tag("svg", parts, viewBox="0 0 26 14", width=26, height=14, class_="mark", aria_hidden="true")
 
 
 def _course_table(drawn: Sequence[Line]) -> charts.Table:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hwnas.report import charts, drawing, wording
+from hwnas.report import charts, drawing, evaluations, wording
 from hwnas.report.reading import Entry, mapping, number, numbers, rows, text
 
 View = dict[str, Any]
@@ -15,7 +15,7 @@ MOST_FACTS = 60
 
 
 def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searched: Entry | None) -> View:
-    """Curves over the steps of the search, the last gates, and the search in figures."""
+    """Curves over the steps of the search or over what it evaluated, the last gates, and the search in figures."""
     lines = [row for row in metrics if text(row.get("stage")).split("/")[0] == "search"]
     lines = [row for row in lines if number(row.get("step")) is not None]
     budget = mapping(result.get("budget"))
@@ -39,8 +39,9 @@ def gates(result: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], searc
     ]
     gated = [row for row in lines if mapping(row.get("gates"))]
     view: View = {
-        "curves": [chart for chart in curves if chart],
-        "table": charts.course_table([(heading, curve) for _, heading, curve in known]),
+        "curves": [*(chart for chart in curves if chart), *evaluations.search_charts(result)],
+        "table": charts.course_table([(heading, curve) for _, heading, curve in known])
+        or evaluations.search_table(result),
         "since": len(gated) >= drawing.FEWEST_LINES,
         "strip": drawing.gate_strip(gated, searched.choices if searched else {}),
         "facts": _search_facts(mapping(result.get("search"))),
@@ -91,7 +92,9 @@ def compute(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
         for stage, cpu, wall in known
     ]
     elapsed = sum(wall or 0.0 for _, _, wall in known)
-    baselines = sum(cpu or 0.0 for stage, cpu, _ in known if {*stage.split("/")} & (labels.keys() - {"searched"}))
+    # A baseline that found nothing to deliver has no label, and has cost its time nevertheless.
+    theirs = {"baseline", *labels} - {"searched"}
+    baselines = sum(cpu or 0.0 for stage, cpu, _ in known if theirs.intersection(stage.split("/")))
     lead = f"{wording.seconds(total)} of CPU time in {wording.seconds(elapsed)}" if total else ""
     lead += f"; {wording.percent(baselines / total, 0)} of it for the baselines" if total and baselines else ""
     return {"table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed), "lead": lead}
@@ -152,12 +155,17 @@ def _data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _search_facts(search: Mapping[str, Any]) -> list[tuple[str, str]]:
     derived = text(search.get("derived"))
-    entropy = number(search.get("final_entropy"))
+    entropy, proposals = number(search.get("final_entropy")), number(search.get("proposals"))
     facts = [
         ("strategy", text(search.get("strategy"))),
+        ("reward", text(search.get("reward"))),
         ("latency term", text(search.get("loss"))),
         ("taken from the gates by", {"argmax": "likeliest options", "sample": "sampling"}.get(derived, derived)),
         ("why this one", text(search.get("reason"))),
+        ("networks evaluated", wording.count(number(search.get("evaluations")))),
+        ("of them failed", wording.count(number(search.get("failed")))),
+        ("proposals", "" if proposals is None else f"{wording.count(proposals)}, repeats and refused ones among them"),
+        ("training steps of each", wording.count(number(search.get("child_steps")))),
         ("weight steps", wording.count(number(search.get("weight_steps")))),
         ("architecture steps", wording.count(number(search.get("architecture_steps")))),
         ("images seen", wording.count(number(search.get("images_seen")))),

@@ -117,7 +117,7 @@ def _contents(views: Mapping[str, Any]) -> list[tuple[str, str]]:
     known = [
         ("earned", "Did it earn its time?", views["earned"]["shown"]),
         ("plots", "Accuracy and latency", views["plots"]),
-        ("prediction", "Predicted against measured", views["prediction"]["shown"]),
+        ("prediction", views["prediction"]["words"].heading, views["prediction"]["shown"]),
         ("gates", "How the search decided", views["gates"]["shown"]),
         ("network", "The network", views["network"]["blocks"]),
         ("again", "Compute and how to repeat", views["compute"]["table"] or views["provenance"]),

@@ -152,6 +152,18 @@ def entries(result: Mapping[str, Any]) -> list[Entry]:
     return [entry(data) for data in [*found, *rows(result.get("baselines"))]]
 
 
+def trained_alone(result: Mapping[str, Any]) -> bool:
+    """Whether the search measured each network and trained it by itself; else it predicted, with shared weights."""
+    return number(mapping(result.get("search")).get("child_steps")) is not None
+
+
+def aim_of(result: Mapping[str, Any]) -> float | None:
+    """The latency that a search aims at: the budget, less what is left free for the noise of measuring."""
+    budget = mapping(result.get("budget"))
+    planned = number(budget.get("planned_ms"))
+    return number(budget.get("latency_ms")) if planned is None else planned
+
+
 def options(data: Mapping[str, Any]) -> str:
     """An architecture's options in the space's order, as short text: "k3e6 k5e3 zero"."""
     architecture = mapping(data.get("architecture"))

@@ -88,7 +88,8 @@ def _row(run: Run) -> View:
         if number(row.get("difference")) is not None
     ]
     seed = text(result.get("seed"))
-    parts = (text(mapping(result.get("data")).get("name")), run.target, text(result.get("space")))
+    strategy = text(mapping(result.get("search")).get("strategy"))
+    parts = (text(mapping(result.get("data")).get("name")), run.target, text(result.get("space")), strategy)
     cpu = [number(row.get("cpu_seconds")) or 0.0 for row in rows(result.get("compute"))]
     return {
         "mark": charts.legend_mark(run.look),
@@ -135,7 +136,10 @@ def _asked_for(run: Run) -> dict[str, str]:
         "train steps": text(result.get("train_steps")),
         "strategy": text(search.get("strategy")),
         "loss": text(search.get("loss")),
+        "reward": text(search.get("reward")),
         "search steps": text(search.get("weight_steps")),
+        "evaluations": text(search.get("evaluations")),
+        "child steps": text(search.get("child_steps")),
         **{name: text(value) for name, value in mapping(budget.get("limits")).items()},
     }
     for name, value in run.settings.items():
@@ -152,12 +156,13 @@ def _sentences(found: Sequence[Run]) -> list[str]:
     for run in found:
         alike.setdefault((*_task(run.result), *_kind(run.result)), []).append(run)
     sentences = []
-    for (data, target, budget, *_), runs in alike.items():
+    for (data, target, budget, _, strategy, _), runs in alike.items():
         accuracies = [run.item.accuracy for run in runs if run.item.accuracy is not None]
         seeds = {text(run.result.get("seed")) for run in runs}
         if len(seeds) < 2 or len(accuracies) < 2:
             continue
-        said = f"{data} on {target}, budget {budget}, {len(seeds)} seeds"
+        by = f", by {strategy}" if strategy else ""
+        said = f"{data} on {target}, budget {budget}{by}, {len(seeds)} seeds"
         said += f": mean accuracy {wording.percent(fmean(accuracies))}"
         said += f", standard deviation from run to run {wording.decimals(100 * stdev(accuracies), 2)} points."
         for label, differences in _differences([run.result for run in runs]):

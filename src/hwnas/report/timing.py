@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwnas.report import charts, wording
-from hwnas.report.reading import Entry, entries, mapping, number, numbers, rows, text
+from hwnas.report.reading import Entry, entries, mapping, number, numbers, rows, text, trained_alone
 
 View = dict[str, Any]
 SMALL_USE = 0.75  # below this share of the budget the report says why the rest was left
 
 
+class Words(NamedTuple):
+    """What the section is called, how latencies are known beforehand, and what follows from a miss."""
+
+    heading: str
+    before: str
+    miss: str
+
+
+_PREDICTED = Words(
+    "Predicted against measured", "predicted",
+    "A candidate that misses teaches the latency model, and the search goes on; the last word has the file that ships.",
+)  # fmt: skip
+_BRIEFLY = Words(
+    "Measured briefly, and for good", "measured briefly before training",
+    "The search measures each untrained file briefly, a budget is held against a longer measurement. Of a network that "
+    "misses, the longer one counts, and the next best is taken; the last word has the file that ships.",
+)  # fmt: skip
+
+
 def prediction(result: Mapping[str, Any], searched: Entry | None) -> View:
     """Everything that the section shows; `shown` is False where there is nothing."""
     model = mapping(result.get("latency_model"))
-    held_out = rows(model.get("points"))
+    held_out, said = rows(model.get("points")), _BRIEFLY if trained_alone(result) else _PREDICTED
     view: View = {
+        "words": said,
         "chart": charts.prediction_chart(held_out),
         "rounds": [
             _round_row(row, {item.role: item.label for item in entries(result)}) for row in rows(result.get("rounds"))
         ],
         "table": _model_table(model),
         "lead": _model_lead(model, len(held_out)),
-        "timing": _timing(searched) if searched else [],
+        "timing": _timing(searched, said) if searched else [],
         "slack": _slack(result, searched),
         "reason": text(mapping(result.get("search")).get("reason")).rstrip("."),
     }
@@ -87,14 +107,14 @@ def _round_row(row: Mapping[str, Any], labels: Mapping[str, str]) -> View:
     }
 
 
-def _timing(searched: Entry) -> list[tuple[str, str]]:
+def _timing(searched: Entry, said: Words) -> list[tuple[str, str]]:
     latency = mapping(searched.data.get("latency"))
     if searched.latency_ms is None:
         return []
     interval = wording.milliseconds_interval(searched.latency_interval_ms, searched.latency_ms)
     rounds, unstable = wording.count(number(latency.get("rounds"))), number(latency.get("unstable"))
     facts = [
-        ("predicted", wording.milliseconds(searched.predicted_ms)),
+        (said.before, wording.milliseconds(searched.predicted_ms)),
         ("measured", f"{wording.milliseconds(searched.latency_ms)} ({interval})" if interval else ""),
         ("each session", " · ".join(wording.significant(value) for value in numbers(latency.get("sessions_ms")))),
         ("wall clock p50", wording.milliseconds(number(latency.get("wall_p50_ms")))),
