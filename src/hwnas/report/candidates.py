@@ -133,10 +133,8 @@ def candidates_chart(result: Mapping[str, Any], delivered: str) -> Chart | None:
     if aim_ms is not None:
         legend.append((_aim_mark(), f"aim {wording.limit(aim_ms)}"))
     note = _note(known, shown, ceiling, scoring)
-    return Chart(
-        scoring.heading, drawing, tuple(legend), f"{note}{_failed(result) if scoring.front else ''}",
-        _table(known, scoring),
-    )  # fmt: skip
+    note += _remarks(result, known) if scoring.front else ""
+    return Chart(scoring.heading, drawing, tuple(legend), note, _table(known, scoring))
 
 
 def _scoring(result: Mapping[str, Any]) -> Scoring:
@@ -209,9 +207,13 @@ def _note(known: Sequence[Candidate], shown: Sequence[Candidate], ceiling: float
     return note
 
 
-def _failed(result: Mapping[str, Any]) -> str:
+def _remarks(result: Mapping[str, Any], known: Sequence[Candidate]) -> str:
+    """What a reader of networks that were trained alone must know besides."""
     failed = len(rows(result.get("failed_candidates")))
-    return f" {wording.count(failed)} failed and {'is' if failed == 1 else 'are'} not drawn." if failed else ""
+    said = f" {wording.count(failed)} failed and {'is' if failed == 1 else 'are'} not drawn." if failed else ""
+    if len(known) > 1 and len({one.figure for one in known}) == 1:
+        said += " All are equally accurate, so nothing could be chosen by accuracy: train each for more steps."
+    return said
 
 
 def _table(known: Sequence[Candidate], scoring: Scoring) -> Table:
@@ -219,7 +221,7 @@ def _table(known: Sequence[Candidate], scoring: Scoring) -> Table:
     order = sorted(range(len(known)), key=lambda index: (index not in front, -scoring.better * known[index].figure))
     best = order[:MOST_ROWS]
     which = f"All {len(known)}" if len(best) == len(known) else f"The best {len(best)} of {wording.count(len(known))}"
-    columns = ("architecture", "proposed by", scoring.latency, "loss", "accuracy", "options")
+    columns: tuple[str, ...] = ("architecture", "proposed by", scoring.latency, "loss", "accuracy", "options")
     cells = [_row(known[index]) for index in best]
     if scoring.front:
         columns = (*columns, "on the line")

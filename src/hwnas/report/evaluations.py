@@ -12,7 +12,7 @@ from hwnas.report import charts, wording
 from hwnas.report.reading import aim_of, mapping, number, rows, text
 from hwnas.report.svg import Panel, axes, figure, line, marker, panel, polyline, spread, tag, words
 
-_FIXED = "fixed"  # a list that was there before, not a search
+_FIXED, _RANDOM = "fixed", "random"  # fixed networks are a list that was there before, not a search
 _MOST_POINTS = 2000
 _WIDTH, _HEIGHT = 460, 270
 Curve = list[tuple[float, float]]
@@ -124,6 +124,8 @@ def best_chart(known: Sequence[Course], aim_ms: float | None) -> charts.Chart | 
     drawing = figure("best", heading, f"In the end: {finding}."[:4000], area.width, area.height, *parts)
     legend = tuple((charts.line_mark(one.look, _line_class(one)), one.source or "unnamed") for one in drawn)
     note = f"In the end: {finding}. Every network was trained for as many steps, whoever proposed it."
+    if _RANDOM not in {one.source for one in known}:
+        note += " No random search stands beside it."
     note += "".join(f" None by {one.source or 'unnamed'} was inside." for one in known if not one.improvements)
     return charts.Chart(heading, drawing, legend, note)
 

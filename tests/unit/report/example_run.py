@@ -223,3 +223,49 @@ def make_metrics(seed: int = 0, steps: int = 1200) -> list[dict[str, Any]]:
         for step in range(0, 600, 50)
     ]
     return lines
+
+
+def make_alone_result(seed: int = 0, evaluations: int = 40) -> dict[str, Any]:
+    """The same of a search whose networks were measured and trained alone; every ninth failed."""
+    rng = np.random.default_rng(seed)
+    result = make_result(seed)
+    planned = result["budget"]["planned_ms"]
+    found: list[dict[str, Any]] = []
+    for source in ("mnasnet", "random", "fixed"):
+        for number in range(1, 1 + (6 if source == "fixed" else evaluations)):
+            latency = rng.normal(0.28 + 0.2 / number**0.6, 0.03) if source == "mnasnet" else rng.uniform(0.13, planned)
+            accuracy = 0.9 - 0.01 / latency - abs(rng.normal(0, 0.02)) + (0.01 if source == "mnasnet" else 0)
+            picked = {choice: options_of(choice)[int(rng.integers(len(options_of(choice))))] for choice in CHOICES}
+            if source == "fixed" or number % 9:
+                found.append({
+                    "architecture": picked, "architecture_id": f"{int(rng.integers(16**12)):012x}",
+                    "predicted_ms": float(latency), "loss": float(3 * (1 - accuracy)), "accuracy": float(accuracy),
+                    "source": source, "number": number,
+                })  # fmt: skip
+    own = [row for row in found if row["source"] == "mnasnet" and row["predicted_ms"] <= planned]
+    best = max(own, key=lambda row: row["accuracy"])
+    best["architecture_id"] = result["network"]["architecture_id"]
+    reason = f"the best of {len(own)} networks inside the budget, each trained alone"
+    return {
+        **result,
+        "network": {**result["network"], "label": f"mnasnet over {evaluations} networks trained alone",
+                    "weights": "scratch", "inherited_search_accuracy": None},
+        "baselines": [
+            row | {"label": label, "weights": "scratch", "inherited_search_accuracy": None}
+            for row, label in zip(result["baselines"], (
+                "the best fixed network", f"random search over {evaluations} networks trained alone",
+            ), strict=False)
+        ],
+        "latency_model": None,
+        "search": {
+            "strategy": "mnasnet", "reward": "mnasnet-soft", "reason": reason, "evaluations": evaluations,
+            "failed": evaluations // 9, "proposals": 3 * evaluations, "child_steps": 120,
+            "images_seen": evaluations * 120 * 64, "best_score": best["accuracy"], "front": [], "train_steps": 800,
+        },
+        "candidates": found,
+        "failed_candidates": [
+            {"architecture_id": f"{index:012x}", "source": "trained-alone", "status": "failed", "reason": "it hung"}
+            for index in range(2 * (evaluations // 9))
+        ],
+        "blocks": [row | {"latency_ms": None, "share": None} for row in result["blocks"]],
+    }  # fmt: skip
