@@ -146,7 +146,8 @@ def latency_chart(one: Course, aim_ms: float | None) -> charts.Chart | None:
     if aim_ms is not None:
         y = area.y(aim_ms)
         parts.append(line(area.x.start, y, area.x.stop, y, "limit"))
-        parts.append(words(area.x.start + 4, y - 5, f"aim {wording.limit(aim_ms)}", "limit-words"))
+        # Above the area: beside the line there may be a mark anywhere.
+        parts.append(words(area.x.stop, 13, f"the line: aim {wording.limit(aim_ms)}", "limit-words", "end"))
         inside = sum(network.latency_ms <= aim_ms for network in one.evaluated)
         note = f"{wording.count(inside)} of {wording.count(len(one.evaluated))} are inside the aim."
     heading = f"Latency of every network that {one.source or 'the search'} evaluated"
