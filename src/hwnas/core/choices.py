@@ -173,9 +173,9 @@ class ChoiceSpace:
 
     def encode(self, arch: Architecture) -> np.ndarray:
         """One-hot row vector over all choices, float32, shape (sum of option counts,); not live choices are zero."""
-        options = self.canonical(arch).as_dict()
-        bits = [float(options.get(choice.name) == option) for choice in self.choices for option in choice.options]
-        return np.asarray(bits, dtype=np.float32)
+        row = np.zeros(len(self._columns), dtype=np.float32)
+        row[[self._columns[pair] for pair in self.canonical(arch).choices]] = 1.0
+        return row
 
     def size(self) -> int:
         """The exact number of canonical architectures."""
@@ -282,6 +282,12 @@ class ChoiceSpace:
     def _roots(self) -> list[Choice]:
         """The choices that are always live, but for equal places."""
         return [choice for choice in self.choices if choice.condition is None and choice.name not in self._places_of]
+
+    @cached_property
+    def _columns(self) -> dict[tuple[str, Option], int]:
+        """The place of every option in an encoded row."""
+        pairs = ((choice.name, option) for choice in self.choices for option in choice.options)
+        return {pair: column for column, pair in enumerate(pairs)}
 
     @cached_property
     def _children(self) -> dict[str, list[list[Choice]]]:
