@@ -19,9 +19,11 @@ from statistics import fmean, stdev
 import numpy as np
 import torch
 
+from hwnas.compose.controllers import guided
 from hwnas.compose.spaces import open_space
 from hwnas.controllers.categorical import CategoricalController, CategoricalSettings
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
+from hwnas.controllers.guided import GuidedSettings
 from hwnas.controllers.random import RandomController
 from hwnas.controllers.recurrent import RecurrentController, RecurrentSettings
 from hwnas.core.architecture import Architecture, Option
@@ -43,6 +45,13 @@ CONTROLLERS = {"random": RandomController} | {
     f"evolution {population}/{sample}/{rate:g}": (EvolutionController, EvolutionSettings(population, sample, rate))
     for population, sample in ((10, 5), (20, 5), (20, 10), (20, 20), (30, 15), (40, 20), (50, 25), (100, 25))
     for rate in (0.0, 0.1)
+} | {
+    f"guided {founders}/{parents}/{mutations}/{candidates}/{trust:g}":
+    (guided, GuidedSettings(founders, parents, mutations, candidates, trust))
+    for founders, parents, mutations, candidates, trust in (
+        (10, 5, 3, 100, 10), (5, 5, 3, 100, 10), (20, 5, 3, 100, 10), (10, 1, 3, 100, 10), (10, 20, 3, 100, 10),
+        (10, 5, 1, 100, 10), (10, 5, 8, 100, 10), (10, 5, 3, 200, 10), (10, 5, 3, 100, 1), (10, 5, 3, 100, 100),
+    )
 } | {
     f"reinforce {lr:g}/{entropy:g}": (CategoricalController, CategoricalSettings(lr, entropy_weight=entropy))
     for lr in (0.1, 0.2, 0.4, 0.8) for entropy in (0.0, 1e-3)
@@ -134,6 +143,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--limit-ms", type=float, default=48.0)
     parser.add_argument("--proposals", type=int, default=20, help="for each evaluation, at most")
+    parser.add_argument("--batch", type=int, default=1, help="proposals that are observed together")
     parser.add_argument("--only", default="", help="controllers whose name begins so")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -153,7 +163,7 @@ def main() -> None:
             controller = kind(SPACE.choices, seed, settings) if settings else kind(SPACE.choices, seed)
             found = search(
                 controller, problem, wanted,
-                BlackBoxSettings(max(EVALUATIONS), proposals_per_evaluation=options.proposals),
+                BlackBoxSettings(max(EVALUATIONS), options.batch, options.proposals),
                 checkpoints=NoCheckpoints(), progress=Silence(),
             )  # fmt: skip
             best.append([100 * one.score if (one := found.best(n)) else 0.0 for n in EVALUATIONS])
@@ -163,7 +173,8 @@ def main() -> None:
         print(name.ljust(26), *(f"{fmean(c):.3f} ± {stdev(c):.3f}  " for c in columns), file=sys.stderr, flush=True)
     print(json.dumps({
         "benchmark": "controller_settings", "seeds": options.seeds, "limit_ms": options.limit_ms,
-        "proposals": options.proposals, "evaluations": EVALUATIONS, "machine": environment(), "rows": rows,
+        "proposals": options.proposals, "batch": options.batch, "evaluations": EVALUATIONS, "machine": environment(),
+        "rows": rows,
     }, indent=2))  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from hwnas.compose.controllers import guided
 from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController, SpreadOrder
@@ -19,6 +20,7 @@ CONTROLLERS: dict[str, MakeController] = {
     "random": RandomController,
     "random, spread": partial(RandomController, order=SpreadOrder),
     "evolution": partial(EvolutionController, settings=EvolutionSettings(population=10, sample=4)),
+    "guided": guided,
     "reinforce": CategoricalController,
     "ppo": RecurrentController,
     "policy-gradient": partial(RecurrentController, settings=POLICY_GRADIENT),

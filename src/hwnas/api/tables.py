@@ -54,7 +54,7 @@ def search_table(
 
     Args:
         table: nas-bench-macro_cifar10.json as its authors published it.
-        strategy: "random", "evolution", "reinforce", "ppo" or "policy-gradient".
+        strategy: "random", "evolution", "guided", "reinforce", "ppo" or "policy-gradient".
         evaluations: distinct networks that each search may look up; repeats are free, and there are at most 20 times
             as many proposals.
         limits: ("macs=40.5M",) or nothing.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def search_table(
     table: Annotated[Path, typer.Argument(help="nas-bench-macro_cifar10.json, as its authors published it.")],
-    strategy: Annotated[str, o.Opt(help="random, evolution, reinforce, ppo or policy-gradient.")] = "evolution",
+    strategy: Annotated[str, o.Opt(help="random, evolution, guided, reinforce, ppo or policy-gradient.")] = "evolution",
     evaluations: Annotated[int, o.Opt(help="Distinct networks that a search may look up; repeats are free.")] = 200,
     limits: o.MacsLimits = None,
     reward: Annotated[

@@ -23,7 +23,7 @@ class Identity:
     """What decides everything that a controller does, besides what it observes.
 
     Args:
-        kind: "random", "evolution", "reinforce" or "recurrent".
+        kind: "random", "evolution", "guided", "reinforce" or "recurrent".
         space: the choices.
         seed: everything random is drawn from it.
         settings: a frozen dataclass of plain values; None where nothing can be set.
