@@ -68,7 +68,7 @@ class FitConfig(TrainConfig):
     limits: tuple[str, ...] = Field((), description="further limits: params=1M, macs=30M, memory=512kB")
     space: str = Field("auto", description="the search space; auto takes one that fits the images")
     width: float = Field(1.0, ge=0.1, le=4, description="multiplies every width of the space")
-    strategy: Literal["proxyless-g", "random", "evolution", "mnasnet"] = "proxyless-g"
+    strategy: Literal["proxyless-g", "random", "evolution", "guided", "mnasnet"] = "proxyless-g"
     loss: Literal["absolute", "additive", "log-product"] = Field("absolute", description="how latency is paid for")
     loss_weight: float | None = Field(None, gt=0, le=1e6, description="its weight; None for the form's default")
     search_steps: int | None = Field(None, ge=10, le=MOST_STEPS, description="weight steps of the supernet")

@@ -39,6 +39,12 @@ def _evolution() -> BlackBoxSearch:
     return search
 
 
+def _guided() -> BlackBoxSearch:
+    from hwnas.strategies.guided import search
+
+    return search
+
+
 def _mnasnet() -> BlackBoxSearch:
     from hwnas.strategies.mnasnet import search
 
@@ -50,6 +56,11 @@ STRATEGIES: dict[str, KnownStrategy] = {
         "random search: networks drawn without replacement, each trained alone", _random, "hard-limit"
     ),
     "evolution": KnownStrategy("regularised evolution over networks trained alone", _evolution, "hard-limit"),
+    "guided": KnownStrategy(
+        "guided search: of mutants of the best, those that a Gaussian process finds most promising",
+        _guided,
+        "hard-limit",
+    ),
     "mnasnet": KnownStrategy(
         "MnasNet: an LSTM proposes, networks are trained alone and timed, PPO learns", _mnasnet, "mnasnet-soft"
     ),
