@@ -6,17 +6,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwnas import compose
 from hwnas.api.arguments import checked_path, place_for
 from hwnas.config import FitConfig, TrainConfig
 from hwnas.core.errors import InputError, UnknownName, said_of
+from hwnas.core.protocols import Progress
 from hwnas.data.sources import check_source
 from hwnas.hardware.engines import canonical_name
 from hwnas.runs.directory import STORE, RunDirectory
 from hwnas.runs.lock import RunLock
 from hwnas.runs.measurements import read_measurements
 from hwnas.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from hwnas.data.images import ImageData
 
 
 def check_names(config: TrainConfig) -> None:
@@ -38,6 +43,17 @@ def check_names(config: TrainConfig) -> None:
 
     recipe = compose.open_recipe(config.model_copy(update={"batch_size": 8}))
     check_optimizer(recipe, training_device(config.train_on))
+
+
+def open_images(config: TrainConfig, progress: Progress) -> ImageData:
+    """The images of a config, after torch got its threads: beside a busy process two can be far slower than one."""
+    import torch
+
+    torch.set_num_threads(config.threads)
+    images = compose.open_data(config)
+    if images.skipped:
+        progress.say(f"{images.skipped:,} of the images in {config.data} could not be read and are left out")
+    return images
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
 from hwnas.api.arguments import call_in_words, check_number, checked_path
-from hwnas.api.beginning import check_names, replayed, reserved
+from hwnas.api.beginning import check_names, open_images, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
 from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
@@ -72,7 +72,7 @@ def fit(
         check_names(config)
         open_engine(config.target)
         with replayed(measurements) as records:
-            images = _images(config, shown)
+            images = open_images(config, shown)
             config = _resolved(config, images, place, fresh, shown)
             return _fit(config, images, place, fresh, records, command, shown, stop, lock)
 
@@ -126,7 +126,7 @@ def fit_several(
     with ExitStack() as held:
         locks = {name: held.enter_context(reserved(place / name)) for name in plans}
         check_names(first)
-        records, images = held.enter_context(replayed(measurements)), _images(first, shown)
+        records, images = held.enter_context(replayed(measurements)), open_images(first, shown)
         for number, (name, plan) in enumerate(plans.items(), start=1):
             shown.say(f"[{number}/{len(plans)}] {place / name}")
             task = (plan.target, plan.budget)
@@ -195,7 +195,7 @@ def search(
         check_names(config)
         open_engine(config.target)
         with replayed(measurements) as records:
-            images = _images(config, shown)
+            images = open_images(config, shown)
             config = _resolved(config, images, place, fresh, shown)
             job = compose.open_job(config, images, command)
             from hwnas.workflows.search_only import search_only
@@ -245,7 +245,7 @@ def train(
         check_names(config)
         checked_path("network", network)
         compose.open_network(network, compose.Fitting(width=width))
-        images = _images(config, shown)
+        images = open_images(config, shown)
         fitting = compose.Fitting(images.input_shape, classes=len(images.class_names), width=width)
         found = compose.open_network(network, fitting)
         config = compose.resolved_training(config, images)
@@ -299,17 +299,6 @@ def _run(
         if measurements is not None:
             run.store.import_measurements(measurements)
         yield run
-
-
-def _images(config: TrainConfig, progress: Progress) -> ImageData:
-    """The images of a config, after torch got its threads: beside a busy process two can be far slower than one."""
-    import torch
-
-    torch.set_num_threads(config.threads)
-    images = compose.open_data(config)
-    if images.skipped:
-        progress.say(f"{images.skipped:,} of the images in {config.data} could not be read and are left out")
-    return images
 
 
 def _resolved(config: FitConfig, images: ImageData, out: Path, fresh: bool, progress: Progress) -> FitConfig:

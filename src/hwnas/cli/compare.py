@@ -18,31 +18,76 @@ def compare(
     evaluator: Annotated[
         str,
         o.Opt(
-            help="Who says how good a network is. table:PATH looks it up: nas-bench-macro_cifar10.json, as its authors "
-            "published it.",
-            show_default=False,
+            help="Who says how good a network is. trained-alone trains it for a while and times it; table:PATH looks "
+            "it up: nas-bench-macro_cifar10.json, as its authors published it."
         ),
-    ],
+    ] = "trained-alone",
     strategies: Annotated[
-        str, o.Opt(help="Names, parted by commas. The others are held against random.")
-    ] = "random,evolution,reinforce",
-    seeds: Annotated[int, o.Opt(help="Searches of each strategy; nothing can be said with fewer than 6.")] = 20,
-    evaluations: Annotated[int, o.Opt(help="Distinct networks that each search may evaluate; repeats are free.")] = 200,
-    limits: o.MacsLimits = None,
-    reward: Annotated[
-        str,
+        str | None,
         o.Opt(
-            help="Accuracy and multiply-accumulates as one score: hard-limit, mnasnet-soft, mnasnet-hard, "
-            "tunas-absolute or proxyless-r."
+            help="Names, parted by commas. The others are held against random.",
+            show_default="random,evolution,mnasnet; of a table random,evolution,reinforce",
         ),
-    ] = "hard-limit",
-    seed: Annotated[int, o.Opt(help="The first seed; the others follow it.")] = 0,
-    processes: Annotated[int, o.Opt(help="Searches at a time; what they find does not depend on it.")] = 1,
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        o.Opt(
+            help="Searches of each strategy; nothing can be said with fewer than 6.", show_default="6; of a table 20"
+        ),
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        o.Opt(
+            help="Distinct networks that each search may evaluate; repeats are free.",
+            show_default="100; of a table 200",
+        ),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        o.Opt(
+            help="What strategies learn from (`hwnas list rewards`); of a table also what is compared.",
+            show_default="each strategy's own; of a table hard-limit",
+        ),
+    ] = None,
+    seed: Annotated[int | None, o.Opt(help="The first seed; the others follow it.", show_default="0")] = None,
+    processes: Annotated[int, o.Opt(help="Searches of a table at a time; what they find does not depend on it.")] = 1,
+    budget: o.Budget = None,
+    data: o.Data = None,
+    target: o.OneTarget = None,
+    limits: Annotated[
+        list[str] | None,
+        o.Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Of a table macs alone. Repeats."),
+    ] = None,
+    space: o.Space = None,
+    width: o.Width = None,
+    child_steps: o.ChildSteps = None,
+    proposals: o.Proposals = None,
+    at_once: o.AtOnce = None,
+    effort: o.Effort = None,
+    train_steps: o.TrainSteps = None,
+    lr: o.Lr = None,
+    batch_size: o.BatchSize = None,
+    optimizer: o.Optimizer = None,
+    train_on: o.TrainOn = None,
+    threads: o.Threads = None,
+    resolution: o.Resolution = None,
+    augmentation: o.Augmentation = None,
+    data_root: o.DataRoot = None,
+    download: o.Download = None,
+    skip_bad: o.SkipBad = None,
+    workers: o.Workers = None,
+    sessions: o.Sessions = None,
+    config: o.Config = None,
     fresh: o.Fresh = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Compare strategies: the same problem, evaluations and seeds for all, and how sure it is which one is better.
+
+    hwnas compare --data PATH --budget 1.5ms --out runs/comparison
+
+    trains and times every network that is proposed; each search is a run below runs/comparison. On a table of
+    accuracies it takes seconds:
 
     hwnas compare --evaluator table:nas-bench-macro_cifar10.json --limit macs=40.5M --out runs/comparison
 
@@ -52,11 +97,13 @@ def compare(
     from hwnas import api
     from hwnas.cli.progress import TerminalProgress
     from hwnas.cli.terminal import print_json
+    from hwnas.config import FitConfig
 
+    settings = o.given(context, FitConfig.model_fields)
+    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
     with TerminalProgress(quiet) as progress:
         found = api.compare(
-            evaluator, [name.strip() for name in strategies.split(",")], out=out, seeds=seeds, evaluations=evaluations,
-            limits=tuple(limits or ()), reward=reward, seed=seed, processes=processes, fresh=fresh,
+            evaluator, names, **settings, out=out, seeds=seeds, processes=processes, fresh=fresh,
             command=o.typed_command(context), progress=progress, stop=context.find_root().obj.stop,
         )  # fmt: skip
     if as_json:

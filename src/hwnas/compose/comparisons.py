@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from hwnas.workflows.compare import Asked, Contest
 from hwnas.workflows.search_table import LIMIT_BYTES, KnownNetworks, read_macro_table
 
 CHILD = (sys.executable, "-P", "-m", "hwnas.compose.table_child")  # -P: nothing out of the working directory
-TABLE = "table:"
+TABLE, TRAINED = "table:", "trained-alone"  # evaluators
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def table_problem(evaluator: str, limits: dict[str, int], reward: str, evaluatio
         InputError: no such file, or a reward that lacks a target or gives no single best network.
     """
     if not evaluator.startswith(TABLE) or evaluator == TABLE:
-        raise UnknownName("evaluator", evaluator, ["table:PATH"])
+        raise UnknownName("evaluator", evaluator, ["table:PATH", TRAINED])
     if reward == "front":
         raise InputError(
             "reward 'front' finds many networks and no best one, so that there is nothing to compare: give another, or "
@@ -89,15 +89,19 @@ def table_problem(evaluator: str, limits: dict[str, int], reward: str, evaluatio
     return TableProblem(str(path), _sha256(path), limits, reward, evaluations)
 
 
-def check_strategies(names: Sequence[str]) -> None:
+def check_strategies(names: Sequence[str], known: Callable[[str], object] = known_controller) -> None:
     """Refuses what cannot be compared.
+
+    Args:
+        names: of strategies.
+        known: looks one up.
 
     Raises:
         UnknownName: no such strategy; offers the nearest.
         InputError: none, or one twice.
     """
     for name in names:
-        known_controller(name)
+        known(name)
     twice = next((name for name in names if list(names).count(name) > 1), None)
     if twice is not None or not names:
         raise InputError(f"strategy {twice!r} is given twice" if twice else "give at least one strategy to compare")
@@ -131,7 +135,7 @@ def open_contest(problem: TableProblem, strategies: Sequence[str], seeds: Sequen
         strategies=tuple(strategies), seeds=tuple(seeds), evaluations=problem.evaluations,
         figure="accuracy" if problem.reward == "hard-limit" else "score", optimum=known.best(problem.objective()),
         attempts=attempts, networks=len(known.accuracies),
-        space=known.choices.name, limits=problem.limits, reward=problem.reward,
+        space=known.choices.name, limits=problem.limits, reward=problem.reward, evaluator="table",
     )  # fmt: skip
 
 

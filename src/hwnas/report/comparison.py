@@ -76,6 +76,8 @@ def comparison(data: Mapping[str, Any]) -> View:
         "known": mapping(data.get("optimum")).get("score") is not None,
         "seeds": len(numbers(data.get("seeds"))),
         "facts": _facts(data),
+        "timed": any("controller_cpu_seconds" in mapping(one) for one in mapping(data.get("compute")).values()),
+        "exact": not _trained(data),
         "command": text(data.get("command")),
         "version": text(mapping(data.get("environment")).get("hwnas")),
     }
@@ -148,17 +150,37 @@ def _lead(lines: Sequence[Line], data: Mapping[str, Any]) -> str:
 def _about(data: Mapping[str, Any]) -> str:
     networks = number(data.get("networks"))
     among = "" if networks is None else f", {wording.count(networks)} networks"
-    limits = [f"{name} at most {wording.short_count(number(value))}" for name, value in _limits(data)]
+    limits = [f"{name} {value}" for name, value in _limits(data)]
     inside = f"; {', '.join(limits)}" if limits else ""
-    return (
+    searched = (
         f"Every strategy searched {text(data.get('space')) or 'one space'}{among}, with the same seeds and as many "
-        f"evaluations{inside}. An evaluation is a network that was not known before; proposing a known one again, or "
-        "one that the limits exclude, costs nothing, and there are at most 20 proposals for each evaluation."
+        f"evaluations{inside}. An evaluation is a network that was not known before; proposing a known one again"
+    )
+    if _trained(data):
+        return (
+            f"{searched} costs nothing, one that a strategy's own limit excludes costs a measurement, and there are at "
+            "most 20 proposals for each evaluation. Whatever a strategy learns from, only networks inside the limits, "
+            "as measured in its search, count as found; accuracies are those of the search split after the short "
+            "training."
+        )
+    return (
+        f"{searched}, or one that the limits exclude, costs nothing, and there are at most 20 proposals for each "
+        "evaluation."
     )
 
 
-def _limits(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return list(mapping(data.get("limits")).items())[:10]
+def _trained(data: Mapping[str, Any]) -> bool:
+    """Whether networks were trained and timed, so that nothing is the same to the last digit anywhere else."""
+    return text(data.get("evaluator")) == "trained-alone"
+
+
+def _limits(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """By the names of costs, in words."""
+    found = []
+    for name, value in list(mapping(data.get("limits")).items())[:10]:
+        most = number(value)
+        found.append((name, f"at most {wording.limit(most) if name == 'latency' else wording.short_count(most)}"))
+    return found
 
 
 def _optimum(data: Mapping[str, Any]) -> float | None:
@@ -227,7 +249,8 @@ def _facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("space", text(data.get("space"))),
         ("reward", text(data.get("reward"))),
-        *((name, f"at most {wording.short_count(number(value))}") for name, value in _limits(data)),
+        *_limits(data),
+        *((name, text(said)) for name, said in list(mapping(data.get("task")).items())[:10]),
         ("evaluations", wording.count(number(data.get("evaluations")))),
         ("seeds", f"{seeds[0]:g} to {seeds[-1]:g}" if seeds else ""),
         ("the best there is", wording.percent(number(best.get("accuracy")), 2)),

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from hwnas.core.architecture import Architecture
@@ -124,7 +125,8 @@ def search(
             if arch in known or not objective.admits(costs[arch])  # the rest of a batch, with nothing left to spend
         ])  # fmt: skip
         proposals, step = proposals + len(proposed), step + 1
-        reason = _mostly_failing([*known.values()][max(forgiven, len(known) - LATEST) :]) if admitted else ""
+        latest_first = islice(reversed(known.values()), min(LATEST, len(known) - forgiven))
+        reason = _mostly_failing([*latest_first]) if admitted else ""
         forgiven = len(known) if reason else forgiven
         if checkpoints.due(step) or reason:
             checkpoints.save(checkpoint_of(controller, searched()))
@@ -144,11 +146,11 @@ def _better(best: Evaluated | None, one: Evaluated) -> Evaluated | None:
 
 
 def _mostly_failing(latest: Sequence[Evaluated]) -> str:
-    """What to say where more than half of so many as are looked back upon have failed; empty otherwise."""
+    """What to say where more than half of so many as are looked back upon, latest first, have failed; else nothing."""
     failed = [one for one in latest if one.failure]
     if len(latest) < LATEST or 2 * len(failed) <= LATEST:
         return ""
     return (
         f"{len(failed)} of the last {LATEST} networks could not be evaluated, so the search stops; the last one: "
-        f"{failed[-1].failure}. Mend the cause and repeat the command: what was evaluated is kept"
+        f"{failed[0].failure}. Mend the cause and repeat the command: what was evaluated is kept"
     )

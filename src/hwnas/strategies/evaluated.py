@@ -86,6 +86,19 @@ def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearche
     found = checkpoints.latest()
     if found is None:
         return BlackBoxSearched(())
+    searched = searched_until(found)
+    with fields_of("checkpoint of a black-box search"):
+        state = found.state["controller"]
+    controller.load_state_dict(state)
+    return searched
+
+
+def searched_until(found: Checkpoint) -> BlackBoxSearched:
+    """What a search had evaluated when it saved this checkpoint.
+
+    Raises:
+        FileFormatError: a field is missing or wrong.
+    """
     with fields_of("checkpoint of a black-box search"):
         rows: Sequence[Any] = found.state["evaluated"]
         read = tuple(
@@ -97,6 +110,4 @@ def resumed(controller: Controller, checkpoints: Checkpoints) -> BlackBoxSearche
         )  # fmt: skip
         proposals, forgiven = int(found.state["proposals"]), int(found.state["forgiven"])
         repeated = tuple(map(bool, found.state["repeated"]))
-        state = found.state["controller"]
-    controller.load_state_dict(state)
     return BlackBoxSearched(read, proposals, found.step, repeated, forgiven)

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.errors import fields_of, said_of
-from hwnas.core.objective import Costs
+from hwnas.core.objective import Costs, Objective
 from hwnas.core.protocols import Controller
 from hwnas.runs.clock import NOTHING, Spent
 from hwnas.strategies.evaluated import BlackBoxSearched
@@ -45,7 +45,7 @@ class Attempt:
         proposals: repeats and networks that were not admitted among them.
         failures: networks that could not be evaluated.
         spent: by the whole search.
-        deciding: of that, by what proposes and learns.
+        deciding: of that, by what proposes and learns; None where nobody has looked.
     """
 
     strategy: str
@@ -56,7 +56,7 @@ class Attempt:
     proposals: int
     failures: int
     spent: Spent
-    deciding: Spent
+    deciding: Spent | None
 
     def at(self, evaluations: int) -> Step | None:
         """The best after so many evaluations; None where nothing was found by then."""
@@ -67,7 +67,7 @@ class Attempt:
         plain = {name: getattr(self, name) for name in ("strategy", "seed", "evaluations", "proposals", "failures")}
         course = [[one.evaluations, one.score, one.accuracy, dict(one.costs)] for one in self.course]
         best = self.architecture.to_json() if self.architecture else None
-        times = {"spent": asdict(self.spent), "deciding": asdict(self.deciding)}
+        times = {"spent": asdict(self.spent), "deciding": self.deciding and asdict(self.deciding)}
         return {**plain, "course": course, "architecture": best, **times}
 
     @staticmethod
@@ -78,7 +78,7 @@ class Attempt:
             FileFormatError: a field is missing or wrong; names `where`.
         """
         with fields_of(where), said_of(where):
-            best = data["architecture"]
+            best, deciding = data["architecture"], data["deciding"]
             counts = {name: int(data[name]) for name in ("seed", "evaluations", "proposals", "failures")}
             course = tuple(
                 Step(int(at), float(score), float(accuracy), {str(name): float(costs[name]) for name in costs})
@@ -87,21 +87,37 @@ class Attempt:
             return Attempt(
                 strategy=str(data["strategy"]), course=course,
                 architecture=None if best is None else Architecture.from_json(best),
-                spent=Spent(**data["spent"]), deciding=Spent(**data["deciding"]), **counts,
+                spent=Spent(**data["spent"]), deciding=None if deciding is None else Spent(**deciding), **counts,
             )  # fmt: skip
 
 
-def attempt_of(strategy: str, seed: int, searched: BlackBoxSearched, spent: Spent, deciding: Spent) -> Attempt:
-    """What a black-box search has left."""
+def attempt_of(
+    strategy: str, seed: int, searched: BlackBoxSearched, objective: Objective, spent: Spent, deciding: Spent | None
+) -> Attempt:  # fmt: skip
+    """What a black-box search has left.
+
+    Args:
+        strategy: by name.
+        seed: of it.
+        searched: every network that it has evaluated, in order.
+        objective: what all strategies are judged by, whatever each has learned from. A network that it does not admit
+            is an evaluation, and nothing that was found.
+        spent: by the whole search.
+        deciding: of that, by the controller; None where nobody has looked.
+    """
     course: list[Step] = []
+    best: Architecture | None = None
     for number, one in enumerate(searched.evaluated, start=1):
-        if not one.failure and (not course or one.score > course[-1].score):
-            course.append(Step(number, one.score, one.accuracy, one.costs))
-    best = searched.best()
+        if one.failure or not objective.admits(one.costs):
+            continue
+        score = objective.score(one.accuracy, one.costs)
+        if not course or score > course[-1].score:
+            course.append(Step(number, score, one.accuracy, one.costs))
+            best = one.architecture
+    failures = sum(bool(one.failure) for one in searched.evaluated)
     return Attempt(
-        strategy, seed, tuple(course), best.architecture if best else None, len(searched.evaluated),
-        searched.proposals, sum(bool(one.failure) for one in searched.evaluated), spent, deciding,
-    )  # fmt: skip
+        strategy, seed, tuple(course), best, len(searched.evaluated), searched.proposals, failures, spent, deciding
+    )
 
 
 @final

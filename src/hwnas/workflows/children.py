@@ -27,7 +27,7 @@ from hwnas.runs.directory import RunDirectory
 from hwnas.strategies import random_search
 from hwnas.strategies.black_box import Problem
 from hwnas.strategies.candidates import Constraint
-from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, evaluated
+from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, evaluated, searched_until
 from hwnas.workflows.accounting import Ended, WithinStep, accounted
 from hwnas.workflows.choosing import Chosen, Contender
 from hwnas.workflows.job import ChildrenSettings, FitJob
@@ -40,6 +40,7 @@ from hwnas.workflows.remembered import Remembered
 CHILD = "child"  # what a child's measurement is stored under
 TRIALS = "trained-alone"  # what its quality is stored under
 ENDS = "ends of the space"
+SEARCH = "search"  # stage, and checkpoints
 
 
 @dataclass(frozen=True)
@@ -131,23 +132,29 @@ def children_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
     with accounted(run, ENDS, progress):
         limits = settle_limits(job, run, ends_by_macs(job.space), progress)
     progress.found("budget", {"limit_ms": limits.budget_ms, "fastest_ms": limits.fastest_ms})
-    wanted = _wanted(job, limits)
-    with accounted(run, "search", progress):
+    aims = wanted(job, limits)
+    with accounted(run, SEARCH, progress):
         searched = settings.search(
-            children.problem(), settings.objective(wanted), settings.loop, seed=job.settings.seed,
-            checkpoints=run.checkpoints("search"), progress=progress,
+            children.problem(), settings.objective(aims), settings.loop, seed=job.settings.seed,
+            checkpoints=run.checkpoints(SEARCH), progress=progress,
         )  # fmt: skip
     latencies = MeasuredLatencies(job.target.key.id, children.latency_ms, {limits.fastest: limits.fastest_ms})
     label = f"{settings.strategy} over {len(searched.evaluated)} networks trained alone"
     return SearchPhase(
         settings.strategy, limits, latencies, _contender("searched", label, children, searched),
-        partial(_baselines, children, wanted), partial(_facts, job, searched), warnings=_warnings(job, searched),
+        partial(_baselines, children, aims), partial(_facts, job, searched), warnings=_warnings(job, searched),
         trials=_trials(settings.strategy, children, searched, latencies),
     )  # fmt: skip
 
 
-def _wanted(job: FitJob, limits: LatencyLimits) -> dict[str, float]:
-    """The aim, then what is limited besides."""
+def searched_in(run: RunDirectory) -> BlackBoxSearched:
+    """What the search of a run has evaluated, as it was last kept."""
+    kept = run.checkpoints(SEARCH).latest()
+    return searched_until(kept) if kept else BlackBoxSearched(())
+
+
+def wanted(job: FitJob, limits: LatencyLimits) -> dict[str, float]:
+    """The aim, then what is limited besides, by the names of costs."""
     others = job.settings.limits
     further = {"params": others.params, "macs": others.macs, "memory": others.memory_bytes}
     return {"latency": limits.planned_ms, **{name: float(most) for name, most in further.items() if most is not None}}
@@ -168,12 +175,12 @@ def _contender(role: str, label: str, children: Children, searched: BlackBoxSear
     return Contender(role, label, propose, children, prefer, None, order=order)
 
 
-def _baselines(children: Children, wanted: Costs, progress: Progress) -> list[Contender]:
+def _baselines(children: Children, aims: Costs, progress: Progress) -> list[Contender]:
     """The best fixed network and random search, each with children like the search's, and at most as many."""
     job, run, settings = children.job, children.run, children.settings
     if job.settings.baselines == "none":
         return []
-    inside, found = Limited(limits=wanted), []
+    inside, found = Limited(limits=aims), []
     if isinstance(job.space, UniformSpace):
         with accounted(run, "baseline/fixed", progress):
             uniform = tuple(dict.fromkeys(job.space.uniform_architectures().values()))

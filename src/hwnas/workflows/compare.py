@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Contest:
         space: its name and version.
         limits: by the names of costs.
         reward: how accuracy and cost become one score.
+        evaluator: by name: who says how good a network is.
+        task: what else the searches had in common, by what readers call it.
     """
 
     strategies: tuple[str, ...]
@@ -61,6 +63,8 @@ class Contest:
     space: str
     limits: Mapping[str, float]
     reward: str
+    evaluator: str
+    task: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asked(self) -> list[Asked]:
@@ -69,13 +73,15 @@ class Contest:
 
     def facts(self) -> dict[str, Any]:
         """What all searches have in common, as plain values."""
-        plain = {name: getattr(self, name) for name in ("space", "networks", "evaluations", "figure", "reward")}
+        names = ("evaluator", "space", "networks", "evaluations", "figure", "reward")
+        plain = {name: getattr(self, name) for name in names}
         best = self.optimum
         known = best and {
             "architecture": best.architecture.to_json(), "architecture_id": best.architecture.id,
             "accuracy": best.accuracy, "costs": dict(best.costs), "score": best.score,
         }  # fmt: skip
-        return {**plain, "limits": dict(self.limits), "seeds": list(self.seeds), "optimum": known}
+        given = {"limits": dict(self.limits), "task": dict(self.task), "seeds": list(self.seeds)}
+        return {**plain, **given, "optimum": known}
 
 
 @dataclass(frozen=True)

@@ -94,12 +94,21 @@ def compared(
 
 
 def mean_cost(attempts: Sequence[Attempt]) -> dict[str, float]:
-    """What a search of these has cost on average, in seconds; the controller's share is within the search's."""
-    return {
+    """What a search of these has cost on average, in seconds.
+
+    The controller's share, which is within the search's, is left out where that of one is not known.
+    """
+    found = {
         "cpu_seconds": fmean(one.spent.cpu_seconds for one in attempts),
         "wall_seconds": fmean(one.spent.wall_seconds for one in attempts),
-        "controller_cpu_seconds": fmean(one.deciding.cpu_seconds for one in attempts),
-        "controller_wall_seconds": fmean(one.deciding.wall_seconds for one in attempts),
+    }
+    deciding = [one.deciding for one in attempts if one.deciding is not None]
+    if len(deciding) < len(attempts):
+        return found
+    return {
+        **found,
+        "controller_cpu_seconds": fmean(one.cpu_seconds for one in deciding),
+        "controller_wall_seconds": fmean(one.wall_seconds for one in deciding),
     }
 
 

@@ -176,7 +176,7 @@ def attempt(
     timed = TimedController(controller(known.choices, seed))  # the first of its kind may have to load a library
     watch = Stopwatch()
     searched = _search(known, timed, objective, settings, seed, progress)
-    return attempt_of(strategy, seed, searched, watch.spent(), timed.spent)
+    return attempt_of(strategy, seed, searched, objective, watch.spent(), timed.spent)
 
 
 def _search(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
@@ -121,3 +122,5 @@ def test_equal_searches_are_equal_whatever_they_cost() -> None:
     assert mean_cost(one[:4]) == {
         "cpu_seconds": 1.5, "wall_seconds": 1.0, "controller_cpu_seconds": 0.25, "controller_wall_seconds": 0.5,
     }  # fmt: skip
+    unknown = [one[0], replace(one[1], deciding=None)]
+    assert mean_cost(unknown) == {"cpu_seconds": 1.0, "wall_seconds": 0.0}
