@@ -207,7 +207,15 @@ def test_what_cannot_be_is_refused_by_a_sentence(table: Path, here: Path, refuse
     refused(*known, "--processes", "0", words="--processes")
     refused(*known, "--evaluations", "0", words="--evaluations")
     refused("compare", "--evaluator", f"table:{table}", words="'--out'")
-    refused("compare", "--out", "new", words="'--evaluator'")
+    refused(*known, "--budget", "1ms", words=("budget: a table trains and times nothing", "leave that out"))
+    refused("compare", "--out", "new", words=("'budget' is missing", "--budget 1.5ms"))
+    images = ("compare", "--out", "new", "--data", "toy", "--budget", "80%")
+    refused(*images, "--processes", "2", words="--at-once 2")
+    refused(*images, "--strategies", "random,proxyless-g", words="compare random, evolution, mnasnet")
+    refused(*images, "--strategies", "random,mnasnte", words="did you mean 'mnasnet'")
+    refused(*images, "--target", "pixel", words="pixel")
+    refused(*images[:-1], "fast", words="budget 'fast'")
+    refused("compare", "--out", "new", "--data", "nothing", "--budget", "1ms", words="nothing")
     refused("report", str(whole), str(whole), "--out", "both.html", words="is a comparison")
     (here / "mine.txt").write_text("mine")
     refused("compare", "--evaluator", f"table:{table}", "--out", ".", words="not empty and not a run")
@@ -238,6 +246,37 @@ def test_a_damaged_or_newer_comparison_is_named(whole: Path, tmp_path: Path, her
     refused("report", "copy", words="from a newer hwnas")
     (copy / "comparison.json").unlink()
     refused("report", "copy", words="has no result.json yet: run the command that started it again")
+
+
+@pytest.mark.slow
+def test_real_searches_are_compared_and_go_on_after_ctrl_c(tmp_path: Path) -> None:
+    """Networks are measured and trained for real; a search that has ended is a run that can be trained out."""
+    out = tmp_path / "run"
+    command = ("compare", "--data", "toy", "--budget", "90%", "--strategies", "random,mnasnet", "--seeds", "1",
+               "--evaluations", "2", "--proposals", "2", "--child-steps", "10", "--batch-size", "32", "--at-once", "2",
+               "--train-steps", "20", "--out", str(out))  # fmt: skip
+    process = start(*command)
+    wait_until(lambda: len(rows(out)) == 1, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130 and "interrupted. To go on: hwnas compare --data toy" in err
+    kept = rows(out)
+    assert [row[0] for row in kept] == ["random/seed-0"] and not list(out.rglob("lock.json"))
+    process = start(*command, "--json")
+    printed, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    found = json.loads(printed)
+    assert rows(out)[:1] == kept and [row["evaluations"] for row in found["searches"]] == [2, 2]
+    assert found["searches"][0]["best"]["costs"]["latency"] <= found["limits"]["latency"]
+    assert found["compute"]["mnasnet"]["cpu_seconds"] > 1
+    assert "with 1 seed" in found["verdicts"][0].lower()
+    trained = start("train", str(out / "random" / "seed-0"), "--data", "toy", "--train-steps", "20", "--batch-size",
+                    "32", "--out", str(tmp_path / "trained"), "--json")  # fmt: skip
+    printed, err = trained.communicate(timeout=300)
+    assert trained.returncode == 0, err
+    assert json.loads(printed)["network"]["architecture"] == json.loads(
+        (out / "random" / "seed-0" / "architecture.json").read_text()
+    )
 
 
 def test_comparing_loads_no_torch(table: Path, tmp_path: Path) -> None:

@@ -55,6 +55,21 @@ def test_the_page_says_what_was_found() -> None:
     assert "evaluations evolution random 10 90.000 (89.000 to 91.000) 90.000 (89.000 to 91.000)" in page.words
 
 
+def test_what_was_trained_and_timed_is_told_as_that() -> None:
+    data = made("evolution", "random") | {
+        "evaluator": "trained-alone", "optimum": None, "limits": {"latency": 0.1164, "params": 1_000_000},
+        "task": {"target": "onnxruntime-f32", "budget": "0.12ms", "training": HOSTILE},
+        "compute": {name: {"cpu_seconds": 159.0, "wall_seconds": 200.0} for name in ("evolution", "random")},
+    }  # fmt: skip
+    source = render_comparison(data)
+    words = read(source).words
+    assert "latency at most 0.116 ms" in words and "params at most 1.00 M" in words
+    assert "costs a measurement" in words and "measures anew" in words and "to the last digit" not in words
+    assert "onnxruntime-f32" in words and HOSTILE not in source and "controller’s time" not in words
+    table = read(render_comparison(made("evolution", "random"))).words
+    assert "to the last digit" in table and "controller’s time" in table and "measurement" not in table
+
+
 def test_lines_that_share_a_colour_are_told_apart_by_dashes() -> None:
     source = render_comparison(made(*"abcdefg"))
     read(source)
