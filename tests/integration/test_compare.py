@@ -211,7 +211,7 @@ def test_what_cannot_be_is_refused_by_a_sentence(table: Path, here: Path, refuse
     refused("compare", "--out", "new", words=("'budget' is missing", "--budget 1.5ms"))
     images = ("compare", "--out", "new", "--data", "toy", "--budget", "80%")
     refused(*images, "--processes", "2", words="--at-once 2")
-    refused(*images, "--strategies", "random,proxyless-g", words="compare random, evolution, mnasnet")
+    refused(*images, "--strategies", "random,proxyless-g", words="compare random, evolution, guided, mnasnet")
     refused(*images, "--strategies", "random,mnasnte", words="did you mean 'mnasnet'")
     refused(*images, "--target", "pixel", words="pixel")
     refused(*images[:-1], "fast", words="budget 'fast'")
