@@ -21,6 +21,8 @@ _LIMIT = re.compile(r"(params|macs|memory)=([0-9.]{1,40})(k|kB|M|MB|G|GB|)")
 _COMPUTE = re.compile(r"\s*([0-9.]{1,40})\s*(s|min|h)\s*")
 MOST_STEPS, MOST_COMPUTE_S = 10**9, 1e9
 LARGEST_LIMIT = 10**15
+GRADIENT = "proxyless-g"  # the strategy that trains a supernet; every other one is a black-box search
+_CHILDREN = ("reward", "evaluations", "child_steps", "proposals", "at_once")  # settings of black-box searches alone
 
 
 class TrainConfig(BaseModel):
@@ -88,6 +90,11 @@ class FitConfig(TrainConfig):
     held_out: int = Field(12, ge=2, le=1000, description="networks that judge the latency model")
     margin: float = Field(0.03, ge=0, lt=0.5, description="share of the budget that predictions leave free")
     rounds: int = Field(3, ge=0, le=100, description="how often a file that missed may be followed by another network")
+
+    def kept(self) -> dict[str, Any]:
+        """What a run keeps and a resumed one must equal, as plain values; what a supernet does not read is left out."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if self.strategy != GRADIENT or name not in _CHILDREN}
 
     @field_validator("budget", mode="before")
     @classmethod

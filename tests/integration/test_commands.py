@@ -232,7 +232,8 @@ def test_reports_again_and_side_by_side(first_run: FirstRun, tmp_path: Path, hwn
 
 def test_list_and_doctor(hwnas: Said) -> None:
     code, out, _ = hwnas(["list", "--json"])
-    assert code == 0 and json.loads(out).keys() == {"networks", "spaces", "data", "targets", "tables", "losses"}
+    kinds = {"networks", "spaces", "data", "targets", "tables", "losses", "strategies", "rewards"}
+    assert code == 0 and json.loads(out).keys() == kinds
     assert "proxyless-small" in hwnas(["list", "spaces"])[1]
     code, out, _ = hwnas(["doctor", "--json"])
     found = json.loads(out)

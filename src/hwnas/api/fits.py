@@ -264,7 +264,7 @@ def _one(
     """One of several fits; what ends it alone is told in its row."""
     from hwnas.workflows.several import OneFit, finished
 
-    result = None if fresh else finished(out / name, config.model_dump(mode="json"))
+    result = None if fresh else finished(out / name, config.kept())
     error, code = None, 0
     if result is None:
         try:
@@ -294,7 +294,7 @@ def _run(
     lock: RunLock,
 ) -> Iterator[RunDirectory]:  # fmt: skip
     """The run directory, with the measurements that are to be replayed."""
-    settings = config.model_dump(mode="json")
+    settings = config.kept()
     with RunDirectory.open(out, settings, fresh=fresh, stop=stop, say=progress.say, lock=lock) as run:
         if measurements is not None:
             run.store.import_measurements(measurements)

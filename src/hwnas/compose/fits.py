@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hwnas.compose.spaces import open_space
 from hwnas.compose.strategies import known_strategy
 from hwnas.compose.training import images_to_steps, open_recipe, resolved_training
-from hwnas.config import FitConfig, parse_limits
+from hwnas.config import GRADIENT, FitConfig, parse_limits
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, quoted
 from hwnas.core.objective import latency_loss, objective
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hwnas.training.recipe import Recipe
     from hwnas.workflows.job import ChildrenSettings, FitJob
 
-GRADIENT = "proxyless-g"  # the strategy that trains a supernet; every other one is a black-box search
 SHARE_OF_A_TRAINING = 4  # a child gets a quarter of the final training's steps
 LOSSES: dict[str, str] = {
     "absolute": "ce + λ·|E/T − 1|, λ = 1: pulls the latency E onto the target T from both sides",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hwnas.compose.fits import GRADIENT, LOSSES
+from hwnas.compose.fits import LOSSES
 from hwnas.compose.spaces import SPACES
 from hwnas.compose.strategies import REWARDS, STRATEGIES
+from hwnas.config import GRADIENT
 from hwnas.data.catalogue import known_sources
 from hwnas.hardware.tables.store import known_tables
 from hwnas.networks.catalogue import NETWORKS

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.compose.comparisons import TRAINED, check_strategies
-from hwnas.compose.fits import GRADIENT, open_job, resolved
+from hwnas.compose.fits import open_job, resolved
 from hwnas.compose.strategies import STRATEGIES, known_strategy
+from hwnas.config import GRADIENT
 from hwnas.core.errors import InputError
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.compare import Asked, Contest
@@ -62,7 +63,7 @@ def common_settings(plans: Plans) -> dict[str, Any]:
         "job": "compare", "evaluator": TRAINED,
         "strategies": {asked.strategy: {"reward": config.reward} for asked, config in plans.items()},
         "seed": first.seed, "seeds": len({asked.seed for asked in plans}),
-        "search": {name: value for name, value in first.model_dump(mode="json").items() if name not in _VARIES},
+        "search": {name: value for name, value in first.kept().items() if name not in _VARIES},
     }  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def start_over(plans: Plans, out: Path, stop: Stop | None, progress: Progress) -
     """
     for asked, config in plans.items():
         if (out / asked.name).is_dir():
-            settings = config.model_dump(mode="json")
+            settings = config.kept()
             RunDirectory.open(out / asked.name, settings, fresh=True, stop=stop, say=progress.say).close()
 
 
@@ -105,7 +106,7 @@ def open_searches(plans: Plans, images: ImageData, run: RunDirectory, command: s
             for number, one in enumerate(asked, start=1):
                 place, config = run.path / one.name, plans[one]
                 shown.say(f"[{number}/{len(asked)}] {place}")
-                settings = config.model_dump(mode="json")
+                settings = config.kept()
                 with RunDirectory.open(place, settings, stop=run.stop, say=shown.say) as own:
                     own.store.import_measurements(ends)
                     found = search_attempt(one, open_job(config, images, command), own, limits, shown)

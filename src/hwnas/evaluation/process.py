@@ -16,7 +16,7 @@ from typing import IO
 from hwnas.evaluation.channel import Channel
 
 _LAST_WORDS_BYTES = 4096
-_ENDS_WITHIN_S = 5.0
+_ENDS_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,8 +105,11 @@ class MnasnetSpace:
         """The options under which this space's layers are those of a network.
 
         Raises:
-            InputError: a layer that the space does not offer, or layers of a block that are not alike.
+            InputError: a layer that the space does not offer, or layers of a block that are not alike; or the space has
+                blocks that no layer parts, being of stride 1 and possibly of equal width.
         """
+        if self.strides != _STRIDES:
+            raise InputError(f"networks cannot be found in {self.name!r}: use space mnasnet")
         stages = outline.stages()
         if stages and stride_of(stages[0][0]) == 2:
             stages.insert(0, [])  # the first block is the only one of stride 1 among the first four

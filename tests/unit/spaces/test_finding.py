@@ -24,7 +24,7 @@ from hwnas.spaces.toy import ToySpace
 from hwnas.spaces.tunas import tunas_indices
 
 Published = Callable[[str], NetworkSpec]
-FINDABLE = [name for name in SPACES if name != "toy"]
+FINDABLE = [name for name in SPACES if name not in ("toy", "mnasnet-small")]
 MNASNET_B1 = (  # repeats, kernel, stride, expansion, channels (github.com/tensorflow/tpu, models/official/mnasnet)
     (1, 3, 1, 1, 16), (3, 3, 2, 3, 24), (3, 5, 2, 3, 40), (3, 5, 2, 6, 80), (2, 3, 1, 6, 96), (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
