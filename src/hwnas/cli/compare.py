@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,52 +13,59 @@ if TYPE_CHECKING:
     from hwnas.workflows.compare import CompareResult
 
 
+Evaluator = Annotated[
+    str,
+    o.Opt(
+        help="Who says how good a network is. trained-alone trains it for a while and times it; table:PATH looks it "
+        "up: nas-bench-macro_cifar10.json, as its authors published it."
+    ),
+]
+Strategies = Annotated[
+    str | None,
+    o.Opt(
+        help="Names, parted by commas. The others are held against random.",
+        show_default="random,evolution,mnasnet; of a table random,evolution,reinforce",
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    o.Opt(help="Searches of each strategy; nothing can be said with fewer than 6.", show_default="6; of a table 20"),
+]
+Evaluations = Annotated[
+    int | None,
+    o.Opt(
+        help="Distinct networks that each search may evaluate; repeats are free.", show_default="100; of a table 200"
+    ),
+]
+Reward = Annotated[
+    str | None,
+    o.Opt(
+        help="What strategies learn from (`hwnas list rewards`); of a table also what is compared.",
+        show_default="each strategy's own; of a table hard-limit",
+    ),
+]
+FirstSeed = Annotated[int | None, o.Opt(help="The first seed; the others follow it.", show_default="0")]
+Processes = Annotated[int, o.Opt(help="Searches of a table at a time; what they find does not depend on it.")]
+Limits = Annotated[
+    list[str] | None,
+    o.Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Of a table macs alone. Repeats."),
+]
+
+
 def compare(
     context: typer.Context,
     out: o.Out,
-    evaluator: Annotated[
-        str,
-        o.Opt(
-            help="Who says how good a network is. trained-alone trains it for a while and times it; table:PATH looks "
-            "it up: nas-bench-macro_cifar10.json, as its authors published it."
-        ),
-    ] = "trained-alone",
-    strategies: Annotated[
-        str | None,
-        o.Opt(
-            help="Names, parted by commas. The others are held against random.",
-            show_default="random,evolution,mnasnet; of a table random,evolution,reinforce",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        o.Opt(
-            help="Searches of each strategy; nothing can be said with fewer than 6.", show_default="6; of a table 20"
-        ),
-    ] = None,
-    evaluations: Annotated[
-        int | None,
-        o.Opt(
-            help="Distinct networks that each search may evaluate; repeats are free.",
-            show_default="100; of a table 200",
-        ),
-    ] = None,
-    reward: Annotated[
-        str | None,
-        o.Opt(
-            help="What strategies learn from (`hwnas list rewards`); of a table also what is compared.",
-            show_default="each strategy's own; of a table hard-limit",
-        ),
-    ] = None,
-    seed: Annotated[int | None, o.Opt(help="The first seed; the others follow it.", show_default="0")] = None,
-    processes: Annotated[int, o.Opt(help="Searches of a table at a time; what they find does not depend on it.")] = 1,
+    evaluator: Evaluator = "trained-alone",
+    strategies: Strategies = None,
+    seeds: Seeds = None,
+    evaluations: Evaluations = None,
+    reward: Reward = None,
+    seed: FirstSeed = None,
+    processes: Processes = 1,
     budget: o.Budget = None,
     data: o.Data = None,
     target: o.OneTarget = None,
-    limits: Annotated[
-        list[str] | None,
-        o.Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Of a table macs alone. Repeats."),
-    ] = None,
+    limits: Limits = None,
     space: o.Space = None,
     width: o.Width = None,
     child_steps: o.ChildSteps = None,
@@ -86,30 +94,35 @@ def compare(
 
     hwnas compare --data PATH --budget 1.5ms --out runs/comparison
 
-    trains and times every network that is proposed; each search is a run below runs/comparison. On a table of
-    accuracies it takes seconds:
+    trains and times every network that is proposed. On a table of accuracies it takes seconds:
 
     hwnas compare --evaluator table:nas-bench-macro_cifar10.json --limit macs=40.5M --out runs/comparison
 
-    Writes report.html (curves with intervals, a table, tests) and comparison.json. A search that has ended is kept at
-    once and never done again.
+    Writes report.html (curves with intervals, a table, tests) and comparison.json. The same command resumes.
     """
-    from hwnas import api
-    from hwnas.cli.progress import TerminalProgress
     from hwnas.cli.terminal import print_json
-    from hwnas.config import FitConfig
 
-    settings = o.given(context, FitConfig.model_fields)
-    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
-    with TerminalProgress(quiet) as progress:
-        found = api.compare(
-            evaluator, names, **settings, out=out, seeds=seeds, processes=processes, fresh=fresh,
-            command=o.typed_command(context), progress=progress, stop=context.find_root().obj.stop,
-        )  # fmt: skip
+    given = {"out": out, "seeds": seeds, "processes": processes, "fresh": fresh}
+    found = _compared(context, evaluator, strategies, given, quiet)
     if as_json:
         print_json(found.result)
     else:
         _show(found)
+
+
+def _compared(
+    context: typer.Context, evaluator: str, strategies: str | None, given: Mapping[str, Any], quiet: bool
+) -> CompareResult:  # fmt: skip
+    from hwnas import api
+    from hwnas.cli.progress import TerminalProgress
+    from hwnas.config import FitConfig
+
+    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
+    with TerminalProgress(quiet) as progress:
+        return api.compare(
+            evaluator, names, **o.given(context, FitConfig.model_fields), **given, command=o.typed_command(context),
+            progress=progress, stop=context.find_root().obj.stop,
+        )  # fmt: skip
 
 
 def _show(found: CompareResult) -> None:
