@@ -15,7 +15,6 @@ FILE_LINES, STRATEGY_LINES, FUNCTION_LINES = 400, 200, 60
 LONGER_FILES: dict[str, str] = {}
 LONGER_FUNCTIONS: dict[str, str] = {
     "hwnas.core.primitives.output_shape": "one arm a primitive, so that the type checker finds one that is missing",
-    "hwnas.cli.compare.compare": "one line an option of the command",
     "hwnas.cli.fit.fit": "one line an option of the command",
     "hwnas.cli.search.search": "one line an option of the command",
     "benchmarks/supernet_steps.py.main": "one timed loop over what it sets up; split, it would pass ten values on",
