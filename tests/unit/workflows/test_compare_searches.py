@@ -90,7 +90,8 @@ def test_all_are_judged_inside_the_same_limits_at_the_same_cost(timer: FakeTimer
     found = hwnas.compare(strategies=list(STRATEGIES), out=tmp_path / "run", **TASK)
     data = found.result
     assert data["evaluator"] == "trained-alone" and data["figure"] == "accuracy" and data["optimum"] is None
-    assert data["reward"] == "hard-limit (random), hard-limit (evolution), mnasnet-soft (mnasnet)"
+    rewards = "hard-limit (random), hard-limit (evolution), hard-limit (guided), mnasnet-soft (mnasnet)"
+    assert data["reward"] == rewards
     assert {row["strategy"]: row["evaluations"] for row in data["searches"]} == dict.fromkeys(STRATEGIES, 3)
     # The budget is measured once, for all: five sessions of the two ends, and no search has any of its own.
     assert [set(names) for names in timer.sessions if "largest" in names] == [{"fastest", "largest"}] * 5
