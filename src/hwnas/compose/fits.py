@@ -13,7 +13,7 @@ from hwnas.compose.training import images_to_steps, open_recipe, resolved_traini
 from hwnas.config import GRADIENT, FitConfig, parse_limits
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, quoted
-from hwnas.core.objective import latency_loss, objective
+from hwnas.core.objective import judge, latency_loss, objective
 
 if TYPE_CHECKING:
     from hwnas.data.images import ImageData
@@ -156,6 +156,7 @@ def _children(config: FitConfig) -> ChildrenSettings:
         search=known_strategy(config.strategy).load(),
         reward=config.reward,
         objective=partial(objective, config.reward),
+        judge=partial(judge, config.reward),
         loop=BlackBoxSettings(config.evaluations, config.proposals),
         child_steps=config.child_steps,
         at_once=config.at_once,

@@ -280,6 +280,18 @@ REWARDS: dict[str, Callable[[str, float], Objective]] = {
 OBJECTIVES = ("hard-limit", *REWARDS)
 
 
+def judge(name: str, limits: Costs) -> Objective:
+    """What says which one network is the best: the objective, but for a front the accuracy inside every limit.
+
+    What a network adds to a front depends on when it was found, and the first one adds most.
+
+    Raises:
+        UnknownName: no such objective.
+        InputError: a target that is not above zero, or none where there must be one.
+    """
+    return objective("hard-limit" if name == "front" and limits else name, limits)
+
+
 def objective(name: str, limits: Costs) -> Objective:
     """An objective by name, with the weights that its authors use.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
@@ -138,10 +138,10 @@ def children_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
             children.problem(), settings.objective(aims), settings.loop, seed=job.settings.seed,
             checkpoints=run.checkpoints(SEARCH), progress=progress,
         )  # fmt: skip
-    latencies = MeasuredLatencies(job.target.key.id, children.latency_ms, {limits.fastest: limits.fastest_ms})
+    latencies = MeasuredLatencies(job.target.key.id, cache(children.latency_ms), {limits.fastest: limits.fastest_ms})
     label = f"{settings.strategy} over {len(searched.evaluated)} networks trained alone"
     return SearchPhase(
-        settings.strategy, limits, latencies, _contender("searched", label, children, searched),
+        settings.strategy, limits, latencies, _contender("searched", label, children, searched, settings.judge(aims)),
         partial(_baselines, children, aims), partial(_facts, job, searched), warnings=_warnings(job, searched),
         trials=_trials(settings.strategy, children, searched, latencies),
     )  # fmt: skip
@@ -160,9 +160,10 @@ def wanted(job: FitJob, limits: LatencyLimits) -> dict[str, float]:
     return {"latency": limits.planned_ms, **{name: float(most) for name, most in further.items() if most is not None}}
 
 
-def _contender(role: str, label: str, children: Children, searched: BlackBoxSearched) -> Contender:
-    """Who proposes what was evaluated and is inside, and prefers the best score."""
-    scores = {one.architecture: one.score for one in searched.evaluated if not one.failure}
+def _contender(role: str, label: str, children: Children, searched: BlackBoxSearched, judge: Objective) -> Contender:
+    """Who proposes what was evaluated and is inside, and prefers the best by the judge."""
+    worked = [one for one in searched.evaluated if not one.failure]
+    scores = {one.architecture: judge.score(one.accuracy, one.costs) for one in worked}
 
     def propose(constraint: Constraint) -> list[Architecture]:
         return [arch for arch in scores if arch in constraint]
@@ -185,7 +186,7 @@ def _baselines(children: Children, aims: Costs, progress: Progress) -> list[Cont
         with accounted(run, "baseline/fixed", progress):
             uniform = tuple(dict.fromkeys(job.space.uniform_architectures().values()))
             fixed = _all_of(children, uniform, inside, progress)
-        found.append(_contender("fixed", "the best fixed network", children, fixed))
+        found.append(_contender("fixed", "the best fixed network", children, fixed, inside))
     if settings.strategy != "random":
         with accounted(run, "baseline/random", progress):
             drawn = random_search.search(
@@ -193,7 +194,7 @@ def _baselines(children: Children, aims: Costs, progress: Progress) -> list[Cont
                 checkpoints=run.checkpoints("baseline-random"), progress=progress, purpose="random",
             )  # fmt: skip
         label = f"random search over {len(drawn.evaluated)} networks trained alone"
-        found.append(_contender("random", label, children, drawn))
+        found.append(_contender("random", label, children, drawn, inside))
     return found
 
 

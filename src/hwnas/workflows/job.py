@@ -44,6 +44,7 @@ class ChildrenSettings:
         search: the strategy.
         reward: its name.
         objective: makes the reward of the limits: "latency" in ms first, then those that are counted.
+        judge: the same for what says which network is delivered.
         loop: how many networks, and how many are proposed together.
         child_steps: weight updates of each child.
         at_once: children that are trained at a time, each in a process of its own; changes nothing but the time.
@@ -56,6 +57,7 @@ class ChildrenSettings:
     search: BlackBoxSearch
     reward: str
     objective: Callable[[Costs], Objective]
+    judge: Callable[[Costs], Objective]
     loop: BlackBoxSettings
     child_steps: int
     at_once: int = 1

@@ -15,6 +15,7 @@ from hwnas.core.objective import (
     AdditiveLoss,
     Limited,
     LogProductLoss,
+    judge,
     latency_loss,
     objective,
 )
@@ -141,3 +142,11 @@ def test_targets_that_are_none(name: str, target: float) -> None:
 def test_objectives_by_name() -> None:
     with pytest.raises(UnknownName, match="did you mean 'mnasnet-hard'"):
         objective("mnasnet-har", {})
+
+
+def test_which_network_is_the_best_does_not_depend_on_when_it_was_found() -> None:
+    limits = {"latency": 10.0, "macs": 5.0}
+    assert judge("front", limits) == Limited(limits=limits)
+    assert all(judge(name, limits) == objective(name, limits) for name in OBJECTIVES if name != "front")
+    with pytest.raises(InputError, match="'front' needs a target"):
+        judge("front", {})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from known_children import knowing
 from known_latencies import FakeTimer, known_ms
 
 import hwnas
@@ -28,16 +28,6 @@ from hwnas.spaces.toy import ToySpace
 from hwnas.workflows.children import TRIALS, searched_in
 from hwnas.workflows.job import FitJob
 
-# A child that trains nothing: its accuracy follows from its network and seed.
-KNOWS = """
-import hashlib, json, socket
-from hwnas.evaluation.channel import Channel
-channel = Channel(socket.socket(fileno=0))
-training = channel.receive().facts["training"]
-digest = hashlib.sha256(json.dumps([training["network"], training["seed"]]).encode()).hexdigest()
-accuracy = int(digest[:8], 16) / 2**32
-channel.send({"quality": {"loss": 1 - accuracy, "accuracy": accuracy, "images": 100, "evaluator": "known"}})
-"""
 TASK: dict[str, Any] = {
     "data": "toy", "budget": "85%", "evaluations": 3, "proposals": 3, "child_steps": 10, "batch_size": 32, "seeds": 1,
 }  # fmt: skip
@@ -50,7 +40,7 @@ def timer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTimer:
 
     def open_job(*given: Any) -> FitJob:
         job = fits.open_job(*given)
-        children = replace(job.children, command=(sys.executable, "-c", KNOWS))
+        children = replace(job.children, command=knowing())
         settings = replace(job.settings, search=children)
         return replace(job, timer=known, store=TargetStore(tmp_path / "targets"), settings=settings)
 
