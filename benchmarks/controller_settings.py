@@ -19,7 +19,6 @@ from statistics import fmean, stdev
 import numpy as np
 import torch
 
-from hwnas.compose.controllers import guided
 from hwnas.compose.spaces import open_space
 from hwnas.controllers.categorical import CategoricalController, CategoricalSettings
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
@@ -36,6 +35,7 @@ from hwnas.hardware.tables.layer_table import LayerTable
 from hwnas.hardware.tables.store import TableStore
 from hwnas.runs.provenance import environment
 from hwnas.strategies.black_box import BlackBoxSettings, Problem, search
+from hwnas.strategies.guided import controller as guided
 from hwnas.workflows.tables import import_table
 
 KERNELS, EXPANSIONS = (3, 5, 7), (3, 4, 6)

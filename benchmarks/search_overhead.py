@@ -145,6 +145,7 @@ def main() -> None:
             "loop and evaluator": round(1000 * (cpu - sum(parts.cpu.values())) / number, 3),
             "all": round(1000 * cpu / number, 3),
         },
+        "controller_cpu_ms_per_proposal": round(1000 * parts.cpu["controller"] / found.proposals, 3),
         "wall_ms_per_candidate": {part: round(1000 * seconds / number, 3) for part, seconds in parts.wall.items()},
         "rss_mb": memory.rss_mb,
         "kb_per_candidate": round(1000 * (max(spread.values()) - min(spread.values())) / (max(spread) - min(spread)), 2)

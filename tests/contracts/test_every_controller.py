@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 
-from hwnas.compose.controllers import guided
 from hwnas.controllers.categorical import CategoricalController
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
 from hwnas.controllers.random import RandomController, SpreadOrder
@@ -14,6 +13,7 @@ from hwnas.controllers.recurrent import POLICY_GRADIENT, RecurrentController
 from hwnas.core.counted import MacsModel
 from hwnas.core.objective import objective
 from hwnas.spaces.toy import BUDGET_MACS, ToySpace, toy_truth
+from hwnas.strategies.guided import controller as guided
 from hwnas.testing.controllers import SPACE, ControllerContract, KnownScores, MakeController
 
 CONTROLLERS: dict[str, MakeController] = {

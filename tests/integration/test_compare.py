@@ -256,7 +256,7 @@ def test_real_searches_are_compared_and_go_on_after_ctrl_c(tmp_path: Path) -> No
                "--evaluations", "2", "--proposals", "2", "--child-steps", "10", "--batch-size", "32", "--at-once", "2",
                "--train-steps", "20", "--out", str(out))  # fmt: skip
     process = start(*command)
-    wait_until(lambda: len(rows(out)) == 1, process)
+    wait_until(lambda: len(rows(out)) == 1 and rows(out / "mnasnet" / "seed-0"), process)  # it has begun
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130 and "interrupted. To go on: hwnas compare --data toy" in err

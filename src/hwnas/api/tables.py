@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.api.arguments import check_count, checked_path, macs_limits
 from hwnas.core.errors import InputError, quoted
-from hwnas.core.objective import objective
+from hwnas.core.objective import check_has_best, objective
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import LARGEST_SEED
 from hwnas.core.text import check_text
@@ -59,7 +59,7 @@ def search_table(
             as many proposals.
         limits: ("macs=40.5M",) or nothing.
         reward: how accuracy and multiply-accumulates become one score, the limit being the target: "hard-limit",
-            "mnasnet-soft", "mnasnet-hard", "tunas-absolute", "proxyless-r" or "front".
+            "mnasnet-soft", "mnasnet-hard", "tunas-absolute" or "proxyless-r".
         seed: of the first search.
         seeds: how many searches, with seeds that follow each other.
         progress: told how far each is; None for silence.
@@ -81,6 +81,7 @@ def search_table(
     ):
         check_count(what, number, least, most)
     controller = known_controller(strategy)
+    check_has_best(reward)
     wanted = objective(reward, macs_limits(limits))
     known = read_macro_table(checked_path("table", table))
     return search(

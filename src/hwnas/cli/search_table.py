@@ -22,7 +22,7 @@ def search_table(
         str,
         o.Opt(
             help="Accuracy and multiply-accumulates as one score: hard-limit, mnasnet-soft, mnasnet-hard, "
-            "tunas-absolute, proxyless-r or front."
+            "tunas-absolute or proxyless-r."
         ),
     ] = "hard-limit",
     seed: Annotated[int, o.Opt(help="Of the first search.")] = 0,

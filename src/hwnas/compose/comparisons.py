@@ -12,7 +12,7 @@ from typing import Any
 
 from hwnas.compose.controllers import known_controller
 from hwnas.core.errors import FileFormatError, InputError, UnknownName
-from hwnas.core.objective import Objective, objective
+from hwnas.core.objective import Objective, check_has_best, objective
 from hwnas.core.protocols import Progress
 from hwnas.evaluation.asking import STILL_AT, answers
 from hwnas.runs.files import read_limited
@@ -79,11 +79,7 @@ def table_problem(evaluator: str, limits: dict[str, int], reward: str, evaluatio
     """
     if not evaluator.startswith(TABLE) or evaluator == TABLE:
         raise UnknownName("evaluator", evaluator, ["table:PATH", TRAINED])
-    if reward == "front":
-        raise InputError(
-            "reward 'front' finds many networks and no best one, so that there is nothing to compare: give another, or "
-            "look at one strategy with hwnas search-table"
-        )
+    check_has_best(reward)
     objective(reward, limits)
     path = Path(evaluator.removeprefix(TABLE))
     return TableProblem(str(path), _sha256(path), limits, reward, evaluations)

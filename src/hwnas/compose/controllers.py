@@ -9,13 +9,13 @@ from typing import Any
 
 from hwnas.controllers.categorical import CategoricalController, CategoricalSettings
 from hwnas.controllers.evolution import EvolutionController, EvolutionSettings
-from hwnas.controllers.guided import GuidedController, GuidedSettings
+from hwnas.controllers.guided import GuidedSettings
 from hwnas.controllers.random import RandomController
 from hwnas.controllers.recurrent import POLICY_GRADIENT, RecurrentController, RecurrentSettings
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import UnknownName
 from hwnas.core.protocols import Controller
-from hwnas.evaluation.predictors import GaussianProcessPredictor
+from hwnas.strategies import guided
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,13 @@ class KnownController:
     settings: Any = None
 
 
-def guided(space: ChoiceSpace, seed: int, settings: GuidedSettings | None = None) -> GuidedController:
-    """The guided search, by a Gaussian process."""
-    return GuidedController(space, seed, GaussianProcessPredictor(space), settings)
-
-
 CONTROLLERS: dict[str, KnownController] = {
     "random": KnownController("every network as likely as any other, none twice", RandomController),
     "evolution": KnownController(
         "regularised evolution: mutants of tournament winners, the oldest die", EvolutionController, EvolutionSettings()
     ),
     "guided": KnownController(
-        "mutants of the best that a Gaussian process finds most promising", guided, GuidedSettings()
+        "mutants of the best that a Gaussian process finds most promising", guided.controller, GuidedSettings()
     ),
     "reinforce": KnownController(
         "a categorical for each choice, learned by REINFORCE", CategoricalController, CategoricalSettings()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hwnas.training.recipe import Recipe
     from hwnas.workflows.job import ChildrenSettings, FitJob
 
-SHARE_OF_A_TRAINING = 4  # a child gets a quarter of the final training's steps
 LOSSES: dict[str, str] = {
     "absolute": "ce + λ·|E/T − 1|, λ = 1: pulls the latency E onto the target T from both sides",
     "additive": "ce + λ·(E − T)/T, λ = 0.1: ProxylessNAS, equation 7",
@@ -46,6 +45,8 @@ def resolved(config: FitConfig, data: ImageData) -> FitConfig:
                 f"--compute is divided between a supernet and trainings, and {config.strategy} trains no supernet: "
                 "give --evaluations and --child-steps"
             )
+        from hwnas.workflows.full_baselines import SHARE_OF_A_TRAINING
+
         child = config.child_steps or max(10, (config.train_steps or 0) // SHARE_OF_A_TRAINING)
         reward = config.reward or known_strategy(config.strategy).reward
         config = config.model_copy(update={"child_steps": child, "reward": reward})

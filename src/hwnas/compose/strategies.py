@@ -57,7 +57,7 @@ STRATEGIES: dict[str, KnownStrategy] = {
     ),
     "evolution": KnownStrategy("regularised evolution over networks trained alone", _evolution, "hard-limit"),
     "guided": KnownStrategy(
-        "guided search: of mutants of the best, those that a Gaussian process finds most promising",
+        "recommended: of mutants of the best, those that a Gaussian process finds most promising",
         _guided,
         "hard-limit",
     ),

@@ -280,6 +280,18 @@ REWARDS: dict[str, Callable[[str, float], Objective]] = {
 OBJECTIVES = ("hard-limit", *REWARDS)
 
 
+def check_has_best(name: str) -> None:
+    """Refuses the objective of which no network is the best, where a search is judged by its best one.
+
+    Raises:
+        InputError: it is "front".
+    """
+    if name == "front":
+        raise InputError(
+            "reward 'front' finds many networks and no best one, by which a search could be judged: give another"
+        )
+
+
 def judge(name: str, limits: Costs) -> Objective:
     """What says which one network is the best: the objective, but for a front the accuracy inside every limit.
 

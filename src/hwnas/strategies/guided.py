@@ -9,7 +9,8 @@ optimisation; controllers/guided.py says what differs.
 
 from __future__ import annotations
 
-from hwnas.controllers.guided import GuidedController
+from hwnas.controllers.guided import GuidedController, GuidedSettings
+from hwnas.core.choices import ChoiceSpace
 from hwnas.core.objective import Objective
 from hwnas.core.protocols import Checkpoints, Progress
 from hwnas.evaluation.predictors import GaussianProcessPredictor
@@ -18,12 +19,17 @@ from hwnas.strategies.black_box import BlackBoxSettings, Problem
 from hwnas.strategies.evaluated import BlackBoxSearched
 
 
+def controller(space: ChoiceSpace, seed: int, settings: GuidedSettings | None = None) -> GuidedController:
+    """The controller, with a Gaussian process over the choices of the space."""
+    return GuidedController(space, seed, GaussianProcessPredictor(space), settings)
+
+
 def search(
     problem: Problem, objective: Objective, settings: BlackBoxSettings, *, seed: int, checkpoints: Checkpoints,
     progress: Progress, purpose: str = "search",
 ) -> BlackBoxSearched:  # fmt: skip
     """Lets the model choose among mutants; the arguments are those of `black_box.search`."""
-    controller = GuidedController(problem.choices, seed, GaussianProcessPredictor(problem.choices))
     return black_box.search(
-        controller, problem, objective, settings, checkpoints=checkpoints, progress=progress, purpose=purpose
-    )
+        controller(problem.choices, seed), problem, objective, settings, checkpoints=checkpoints, progress=progress,
+        purpose=purpose,
+    )  # fmt: skip

@@ -10,7 +10,6 @@ from math import pi, sqrt
 import numpy as np
 import pytest
 
-from hwnas.compose.controllers import guided
 from hwnas.controllers.guided import (
     MOST_LEARNED,
     GuidedController,
@@ -26,6 +25,7 @@ from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.core.protocols import Prediction
 from hwnas.core.seeds import rng_for
+from hwnas.strategies.guided import controller as guided
 
 WIDE = ChoiceSpace("wide@1", tuple(Choice(f"c{place}", tuple(range(4))) for place in range(12)))
 FOUR = ChoiceSpace("four@1", (Choice("a", (0, 1)), Choice("b", (0, 1))))
