@@ -22,7 +22,8 @@ _COMPUTE = re.compile(r"\s*([0-9.]{1,40})\s*(s|min|h)\s*")
 MOST_STEPS, MOST_COMPUTE_S = 10**9, 1e9
 LARGEST_LIMIT = 10**15
 GRADIENT = "proxyless-g"  # the strategy that trains a supernet; every other one is a black-box search
-_CHILDREN = ("reward", "evaluations", "child_steps", "proposals", "at_once")  # settings of black-box searches alone
+_OF_CHILDREN = ("reward", "evaluations", "child_steps", "proposals", "at_once")  # read by black-box searches alone
+_OF_SUPERNET = ("search_steps", "loss", "loss_weight", "candidates", "held_out")  # read by the other alone
 
 
 class TrainConfig(BaseModel):
@@ -92,9 +93,31 @@ class FitConfig(TrainConfig):
     rounds: int = Field(3, ge=0, le=100, description="how often a file that missed may be followed by another network")
 
     def kept(self) -> dict[str, Any]:
-        """What a run keeps and a resumed one must equal, as plain values; what a supernet does not read is left out."""
-        values = self.model_dump(mode="json")
-        return {name: value for name, value in values.items() if self.strategy != GRADIENT or name not in _CHILDREN}
+        """What a run keeps and a resumed one must equal, as plain values, without what the strategy does not read."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in self._unread}
+
+    def check_read(self) -> None:
+        """Refuses what was set and is not read by the strategy.
+
+        Raises:
+            InputError: names the setting.
+        """
+        for name in self._unread:
+            if name in self.model_fields_set and getattr(self, name) != type(self).model_fields[name].default:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(
+                    f"strategy {self.strategy} does not read {option}: leave it out, or give another --strategy"
+                )
+
+        if self.baselines == "full" and self.strategy != GRADIENT:
+            raise InputError(
+                f"strategy {self.strategy} has no costlier baselines than the standard ones: give --baselines standard "
+                "or none"
+            )
+
+    @property
+    def _unread(self) -> tuple[str, ...]:
+        return _OF_CHILDREN if self.strategy == GRADIENT else _OF_SUPERNET
 
     @field_validator("budget", mode="before")
     @classmethod

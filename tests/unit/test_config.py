@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from hwnas.compose.strategies import REWARDS
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute, parse_limits
 from hwnas.core.errors import InputError, UnknownName
+from hwnas.core.objective import OBJECTIVES
 
 
 def test_a_fit_needs_a_budget_and_nothing_else() -> None:
@@ -66,3 +68,32 @@ def test_compute_is_a_time_above_zero() -> None:
     for text in ("30", "30 minutes", "0s", "-1h", "h", "1.2.3s"):
         with pytest.raises(InputError, match="30min"):
             checked_settings(FitConfig, {"budget": "40%", "compute": text})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"evaluations": 5}, "proxyless-g does not read --evaluations"),
+        ({"reward": "front"}, "proxyless-g does not read --reward"),
+        ({"strategy": "evolution", "loss": "additive"}, "evolution does not read --loss"),
+        ({"strategy": "mnasnet", "search_steps": 50}, "mnasnet does not read --search-steps"),
+        ({"strategy": "random", "baselines": "full"}, "random has no costlier baselines"),
+    ],
+)
+def test_what_a_strategy_does_not_read_is_refused(values: dict[str, object], said: str) -> None:
+    config = checked_settings(FitConfig, {"budget": "40%", **values})
+    with pytest.raises(InputError, match=said):
+        config.check_read()
+
+
+def test_what_a_strategy_does_not_read_is_not_kept() -> None:
+    supernet = checked_settings(FitConfig, {"budget": "40%", "evaluations": 100})
+    children = checked_settings(FitConfig, {"budget": "40%", "strategy": "evolution"})
+    supernet.check_read()  # the default, as every front end may give it
+    assert "evaluations" not in supernet.kept() and supernet.kept()["loss"] == "absolute"
+    assert "loss" not in children.kept() and children.kept()["evaluations"] == 100
+
+
+def test_the_rewards_of_a_fit_are_those_there_are() -> None:
+    (names, _) = get_args(FitConfig.model_fields["reward"].annotation)
+    assert set(get_args(names)) == set(OBJECTIVES) == set(REWARDS)

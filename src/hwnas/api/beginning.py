@@ -28,13 +28,14 @@ def check_names(config: TrainConfig) -> None:
     """Looks up everything that a config names; loads nothing.
 
     Raises:
-        InputError: a name is unknown; offers the nearest.
+        InputError: a name is unknown, and the nearest is offered; or a setting is not read by the strategy.
         TargetUnavailable: the training device is not there.
     """
     if isinstance(config, FitConfig):
         if config.space not in (*compose.SPACES, "auto"):
             raise UnknownName("space", config.space, [*compose.SPACES, "auto"])
         canonical_name(config.target)
+        config.check_read()
     check_source(config.data, others=["toy"])
     if config.data == "toy" and (config.resolution, config.augmentation) != (None, None):
         raise InputError("data 'toy' has its own images: leave --resolution and --augmentation out")

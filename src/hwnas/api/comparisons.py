@@ -113,8 +113,8 @@ def _on_images(
 
     if "strategy" in settings:
         raise InputError("strategies are compared: leave 'strategy' out, and give --strategies")
-    config = checked_settings(FitConfig, settings)
     check_searches(strategies)
+    config = checked_settings(FitConfig, {**settings, "strategy": strategies[0]})
     with reserved(out) as lock:
         check_names(config)
         open_engine(config.target)
