@@ -63,9 +63,9 @@ def measure(
     check_number("--sessions", sessions, 2, 1000)
     check_number("--seed", seed, 0, LARGEST_SEED)
     fitting = _fitting(input_shape, resolution, classes, width)
-    canonical_name(target)
+    target = canonical_name(target)
     budget_ms = None if budget is None else budget_in_ms(budget, model)
-    file = compose.open_model(model, fitting)
+    file = compose.open_model(model, target, fitting)
     return measure_model(
         model, file, open_target(target, file.input_shape), sessions=sessions, seed=seed, budget_ms=budget_ms,
         progress=progress or Silence(),

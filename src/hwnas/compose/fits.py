@@ -68,6 +68,7 @@ def plan_fits(config: FitConfig, targets: Sequence[str], budgets: Sequence[str],
         InputError: the numbers do not match, or two fits would be the same.
     """
     from hwnas.hardware.engines import canonical_name
+    from hwnas.hardware.targets import file_name
 
     for what, names in (("target", targets), ("budget", budgets)):
         if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
@@ -83,7 +84,7 @@ def plan_fits(config: FitConfig, targets: Sequence[str], budgets: Sequence[str],
     plans: dict[str, FitConfig] = {}
     for asked_target, asked_budget in pairs:
         target, budget = canonical_name(asked_target), str(Budget.parse(asked_budget))
-        task = f"{target}-{budget.replace('%', 'pct')}"  # a % in a path would be an escape in a browser
+        task = f"{file_name(target)}-{budget.replace('%', 'pct')}"  # a % in a path would be an escape in a browser
         for seed in range(config.seed, config.seed + seeds):
             parts = [task] * (count > 1) + [f"seed-{seed}"] * (seeds > 1)
             if "/".join(parts) in plans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from glob import glob
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.compose.spaces import space_of
 from hwnas.core.architecture import Architecture
-from hwnas.core.errors import InputError, said_of
+from hwnas.core.errors import InputError, fields_of, said_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.networks.catalogue import NETWORKS
@@ -138,25 +138,55 @@ def _foreign(data: Any, fitting: Fitting, directory: Path) -> FoundNetwork:
     return FoundNetwork(found.network, directory=directory, weight_names=found.weight_names)
 
 
-def open_model(source: str, fitting: Fitting = AS_IT_IS) -> ModelFile:
-    """A file that can be measured: an .onnx file, the one in a run directory, or a network with random weights.
+def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> ModelFile:
+    """A file that can be measured on a target.
+
+    That is an .onnx file, converted where the target's engine needs that; what a run ships, or one made of its weights
+    where it was made for another engine or batch; or a network with random weights.
 
     Args:
         source: a name or a path.
+        target: whose engine is to run it.
         fitting: what a network is made for.
 
     Raises:
         InputError: there is no such network or file, or it is none of these.
+        EvaluationFailed: the target's engine has no way in for it.
+        TargetUnavailable: the target's engine is not installed.
     """
-    from hwnas.hardware.model_files import untrained
+    from hwnas.hardware.engines import open_engine, parse
+    from hwnas.hardware.model_files import ModelFile, untrained
     from hwnas.runs.stored import check_delivered
-    from hwnas.workflows.files import MODEL, read_model
+    from hwnas.workflows.files import WEIGHTS, model_name, read_content, read_model, read_weights
 
-    path = Path(source) / MODEL if Path(source).is_dir() else Path(source)
-    check_delivered(path)
+    engine, batch, path = open_engine(target), parse(target)[1].batch, Path(source)
+    if path.is_dir() and not (path / "network.json").exists():
+        path = path / model_name(".onnx")
     if path.suffix == ".onnx" and path.exists():
-        return read_model(path)
-    return untrained(open_network(source, fitting).network)
+        check_delivered(path)
+        file = read_model(path, batch)
+        return replace(file, content=engine.convert(file.content))
+    found = open_network(source, fitting)
+    if not path.is_dir() or not (path / WEIGHTS).exists():
+        return untrained(found.network, engine)
+    shipped = path / model_name(engine.suffix)
+    check_delivered(shipped)
+    if shipped.exists() and batch == _shipped_batch(path):
+        return ModelFile(read_content(shipped), found.network.input_shape)
+    check_delivered(path / WEIGHTS)
+    arrays = read_weights(path / WEIGHTS, found.network, found.weight_names)
+    return ModelFile(engine.write(found.network, arrays), found.network.input_shape)
+
+
+def _shipped_batch(directory: Path) -> int:
+    """Images a call of the files in a directory: as the run says, of which it may be a baseline."""
+    from hwnas.runs.stored import RESULT, read_run
+
+    for place in (directory, directory.parent.parent):
+        if (place / RESULT).is_file():
+            with fields_of(place / RESULT):
+                return int(read_run(place).result().get("target", {"key": {"batch": 1}})["key"]["batch"])
+    return 1
 
 
 def _nearest(source: str) -> str:

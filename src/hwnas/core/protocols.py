@@ -229,23 +229,60 @@ class Runner(Protocol):
     """One loaded network, ready to run."""
 
     def __call__(self) -> None:
-        """Runs the network once on a fixed input; returns when the result is there."""
+        """Runs the network once, on as many fixed images as a call takes; returns when the result is there."""
         ...
 
 
 class Engine(Protocol):
-    """Runs networks on a target."""
+    """Runs networks on a target, in files of its own format, with so many threads and so many images a call."""
+
+    @property
+    def suffix(self) -> str:
+        """What its files end in, for example ".onnx"."""
+        ...
 
     def fingerprint(self) -> dict[str, str]:
-        """Engine, version, precision, threads: what a latency depends on besides the machine."""
+        """Engine, version, precision, threads and batch: what a latency depends on besides the machine."""
+        ...
+
+    def write(
+        self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None
+    ) -> bytes:
+        """A network as the file that ships; what is timed is made by this too.
+
+        Args:
+            network: the network.
+            arrays: float32, exactly the network's.
+            images_BCHW: some of the user's, by which an engine that computes in few bits chooses its ranges; None
+                where the arrays are random too.
+
+        Raises:
+            EvaluationFailed: the engine lacks an operation, or refuses the network; the message says which.
+        """
+        ...
+
+    def convert(self, model: bytes, images_BCHW: np.ndarray | None = None) -> bytes:
+        """The same from an ONNX file of any origin.
+
+        Raises:
+            EvaluationFailed: the engine has no way in from ONNX, or lacks an operation; the message says what to do.
+        """
         ...
 
     def load(self, model: bytes, input_shape: Shape) -> Runner:
-        """Prepares a model (ONNX bytes) for running at batch 1."""
+        """Prepares one of its files for running.
+
+        Raises:
+            EvaluationFailed: it refuses the file; the message says why.
+        """
         ...
 
     def predict(self, model: bytes, images_BCHW: np.ndarray) -> np.ndarray:
-        """The class scores (images, classes) that a model gives float32 images, one at a time."""
+        """The class scores (images, classes) that one of its files gives float32 images.
+
+        Raises:
+            EvaluationFailed: it refuses the file or the images; the message says why.
+        """
         ...
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
+from hwnas.core.protocols import Engine
 from hwnas.formats.arrays import random_arrays
-from hwnas.formats.onnx_file import to_onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ModelFile:
     """A file that an engine can load.
 
     Args:
-        content: the bytes of an ONNX file.
+        content: the bytes, in the format of the engine.
         input_shape: (channels, height, width) of its images.
     """
 
@@ -29,6 +29,14 @@ class ModelFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def untrained(network: NetworkSpec) -> ModelFile:
-    """The network with random weights: it runs exactly as long as with trained ones, and needs no training."""
-    return ModelFile(to_onnx(network, random_arrays(network, seed=0)), network.input_shape)
+def untrained(network: NetworkSpec, engine: Engine) -> ModelFile:
+    """The network with random weights: it runs exactly as long as with trained ones, and needs no training.
+
+    Args:
+        network: the network.
+        engine: writes the file.
+
+    Raises:
+        EvaluationFailed: the engine cannot run such a network; the message says why.
+    """
+    return ModelFile(engine.write(network, random_arrays(network, seed=0)), network.input_shape)

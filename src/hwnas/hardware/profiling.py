@@ -12,9 +12,10 @@ from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace, Progress, Silence
 from hwnas.core.seeds import rng_for, seed_for
 from hwnas.hardware.calibration import LayerTime
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.latency_model import LatencyModel, observation
 from hwnas.hardware.layers import alone, edge_values, network_id, places
-from hwnas.hardware.model_files import untrained
+from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.quality import Point, assess
 from hwnas.hardware.reference import REFERENCE, reference_ms
 from hwnas.hardware.sessions import Plan, Timer, WorkerTimer, default_rounds
@@ -144,7 +145,7 @@ def layer_table(
 def _time_layers(
     target: Target, layers: dict[str, LocatedLayer], yardstick_ms: float, seed: int, timer: Timer, progress: Progress
 ) -> dict[str, LayerLatency]:
-    files = {key: untrained(alone(layer)) for key, layer in layers.items()}
+    files = _written({key: alone(layer) for key, layer in layers.items()}, target, "write layers", progress)
     # Half the rounds of a network: the calibration forgives a layer's error, and there are many layers.
     plan = Plan(max(10, default_rounds(target.key.input_shape) // 2), seed_for(seed, "layers"))
     taken = run_sessions(target, files, plan, LAYER_SESSIONS, timer, progress, stage="measure layers")
@@ -158,9 +159,23 @@ def _measure(
     target: Target, networks: Sequence[NetworkSpec], store: TargetStore, role: str, seed: int, timer: Timer,
     progress: Progress,
 ) -> list[Measurement]:  # fmt: skip
-    models = {f"{role} {index}": untrained(network).content for index, network in enumerate(networks)}
+    named = {f"{role} {index}": network for index, network in enumerate(networks)}
+    files = _written(named, target, f"write {role} networks", progress)
     measured = measure(
-        target, models, store, sessions=NETWORK_SESSIONS, seed=seed_for(seed, role), timer=timer, progress=progress,
-        stage=f"measure {role} networks",
+        target, {name: file.content for name, file in files.items()}, store, sessions=NETWORK_SESSIONS,
+        seed=seed_for(seed, role), timer=timer, progress=progress, stage=f"measure {role} networks",
     )  # fmt: skip
-    return [measured[name] for name in models]
+    return [measured[name] for name in named]
+
+
+def _written(
+    networks: dict[str, NetworkSpec], target: Target, stage: str, progress: Progress
+) -> dict[str, ModelFile]:  # fmt: skip
+    """Files for the target's engine; some need a second each."""
+    engine = open_engine(target.name)
+    progress.stage(stage, len(networks))
+    files: dict[str, ModelFile] = {}
+    for done, (name, network) in enumerate(networks.items(), start=1):
+        files[name] = untrained(network, engine)
+        progress.advance(done, {})
+    return files

@@ -9,6 +9,7 @@ from hwnas.core.network import NetworkSpec, Node
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Progress
 from hwnas.core.seeds import seed_for
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.sessions import Plan, Timer, default_rounds
 from hwnas.hardware.store import Reference, TargetStore
@@ -64,7 +65,7 @@ def reference_ms(target: Target, store: TargetStore, timer: Timer, progress: Pro
 
 def _measure_reference(target: Target, timer: Timer, progress: Progress) -> Reference:
     shape = target.key.input_shape
-    file, rounds = untrained(reference_network(shape)), default_rounds(shape)
+    file, rounds = untrained(reference_network(shape), open_engine(target.name)), default_rounds(shape)
     progress.stage("measure the reference network", REFERENCE_SESSIONS)
     medians = []
     for index in range(REFERENCE_SESSIONS):

@@ -185,7 +185,7 @@ def _written(models: Mapping[str, ModelFile], removed: contextlib.ExitStack) -> 
     Raises:
         RunError: there is no room for them.
     """
-    paths = {name: f"{index}.onnx" for index, name in enumerate(models)}
+    paths = {name: f"{index}.model" for index, name in enumerate(models)}
     try:
         folder = Path(removed.enter_context(tempfile.TemporaryDirectory(prefix="hwnas-")))
         for name, model in models.items():

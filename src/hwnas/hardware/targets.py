@@ -57,24 +57,30 @@ class Target:
     """A deployment device by name.
 
     Args:
-        name: engine-precision, for example "onnxruntime-f32".
+        name: engine-precision and options, for example "onnxruntime-f32" or "openvino-bf16?threads=2&batch=8".
         key: what its latencies depend on.
     """
 
     name: str
     key: TargetKey
 
+    @property
+    def file_name(self) -> str:
+        """The name as part of a file's: "openvino-bf16-threads2-batch8"."""
+        return file_name(self.name)
+
 
 def open_target(name: str, input_shape: Shape) -> Target:
     """A target on this machine, ready to be measured.
 
     Args:
-        name: for example "onnxruntime-f32" or its alias "onnxruntime".
+        name: for example "onnxruntime-f32", its alias "onnxruntime", or "onnxruntime?threads=2&batch=8".
         input_shape: (channels, height, width) of the images.
 
     Raises:
         UnknownName: no such target.
-        TargetUnavailable: its engine is not installed; the message names the package.
+        InputError: an option is wrong.
+        TargetUnavailable: its engine is not installed, the message names the package; or it has too few cores here.
     """
     full = canonical_name(name)
     facts = open_engine(full).fingerprint()
@@ -85,11 +91,16 @@ def open_target(name: str, input_shape: Shape) -> Target:
             version=facts["version"],
             precision=facts["precision"],
             threads=int(facts["threads"]),
-            batch=1,
+            batch=int(facts["batch"]),
             input_shape=tuple(input_shape),
             cpu=cpu_model(),
         ),
     )
+
+
+def file_name(target: str) -> str:
+    """The name of a target as part of a file's: "onnxruntime-f32?threads=2" becomes "onnxruntime-f32-threads2"."""
+    return target.replace("?", "-").replace("&", "-").replace("=", "")
 
 
 def cpu_model() -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from hwnas.core.errors import FileFormatError, InputError
 from hwnas.core.protocols import Progress, Silence
 from hwnas.core.seeds import seed_for
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.fields import numbers, positive, rows, text, whole
 from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.reference import REFERENCE, reference_ms, reference_network
@@ -118,7 +119,7 @@ def measure(
 
     Args:
         target: where.
-        models: content of the ONNX files by name; their input shape is the target's.
+        models: content of the files by name, in the format of the target's engine; their input shape is the target's.
         store: holds the reference's latency.
         sessions: processes, at least 2; a claim about a budget needs 5.
         rounds: in each session; None for `default_rounds`.
@@ -163,7 +164,7 @@ def run_sessions(
     Returns:
         The sessions in which each file took part.
     """
-    reference = {REFERENCE: untrained(reference_network(target.key.input_shape))}
+    reference = {REFERENCE: untrained(reference_network(target.key.input_shape), open_engine(target.name))}
     groups = list(_groups(files))
     taken: dict[str, tuple[Session, ...]] = {}
     progress.stage(stage, len(groups) * sessions)

@@ -22,6 +22,7 @@ from hwnas.core.protocols import Progress, UniformSpace
 from hwnas.core.trial import Quality, Trial
 from hwnas.evaluation.in_order import Answer
 from hwnas.evaluation.trained_alone import TrainedAlone
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
 from hwnas.strategies import random_search
@@ -69,7 +70,8 @@ class Children:
     def costs(self, architectures: Sequence[Architecture]) -> list[Costs]:
         """Latency in ms as measured on the target, untrained and side by side; params, macs and memory as counted."""
         networks = {arch: self.job.space.decode(arch) for arch in architectures}
-        files = {arch.id: untrained(network).content for arch, network in networks.items()}
+        engine = open_engine(self.job.target.name)
+        files = {arch.id: untrained(network, engine).content for arch, network in networks.items()}
         within = WithinStep(self.progress.say, self.run.stop)
         found = measured(self.job, self.run, files, CHILD, within, self.settings.sessions)
         counted = {arch: count(network) for arch, network in networks.items()}

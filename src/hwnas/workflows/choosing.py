@@ -14,6 +14,7 @@ from typing import Any
 from hwnas.core.architecture import Architecture
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.trial import Trial
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.timing import Measurement
 from hwnas.nn.supernet import PathSupernet
@@ -109,7 +110,7 @@ def choose(
         trial, reason = contender.prefer(trials, limits.planned_ms)
         progress.found(contender.label, {"loss": trial.quality.loss, "predicted_ms": trial.latency.value})
         network = job.space.decode(trial.architecture)
-        file = untrained(network).content
+        file = untrained(network, open_engine(job.target.name)).content
         measurement = measured(job, run, {contender.role: file}, "before training", progress)[contender.role]
         row = round_row(trial, measurement, limits, "before training")
         rounds.append({**row, "role": contender.role})

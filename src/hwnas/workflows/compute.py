@@ -13,6 +13,7 @@ from hwnas.core.counting import count
 from hwnas.core.errors import InputError
 from hwnas.core.protocols import NoCheckpoints, Progress, Silence
 from hwnas.core.seeds import rng_for
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.timing import measure
 from hwnas.nn.build import build
@@ -118,7 +119,7 @@ def _expected_architecture(job: FitJob) -> Architecture:
     largest = max(macs, key=lambda arch: macs[arch])
     share = job.settings.budget.share_of_largest
     if share is None:
-        file = untrained(space.decode(largest)).content
+        file = untrained(space.decode(largest), open_engine(job.target.name)).content
         found = measure(
             job.target, {"largest": file}, job.store, sessions=PROBE_SESSIONS, rounds=PROBE_ROUNDS, timer=job.timer
         )["largest"]

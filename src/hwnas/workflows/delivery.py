@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hwnas.core.errors import EvaluationFailed
-from hwnas.core.protocols import Progress
+from hwnas.core.protocols import Engine, Progress
 from hwnas.core.seeds import seed_for
 from hwnas.core.trial import Quality
 from hwnas.data.images import ImageData
@@ -31,7 +31,24 @@ from hwnas.workflows.job import FitJob
 
 RECALIBRATION_IMAGES = 2000
 PARITY_IMAGES = 64
-PARITY_TOLERANCE = 1e-3  # of the scores' standard deviation; batch-norm folding alone gives about 1e-5
+CALIBRATION_IMAGES = 256
+PARITY_TOLERANCE = {"f32": 1e-3}  # of the scores' standard deviation; batch-norm folding alone gives about 1e-5
+ROUGH_TOLERANCE = 3.0  # in fewer bits: 0.01 to 0.5 is usual, and how many images it costs is measured and said
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the scores of a file are from those of the trained network, on images of the search split.
+
+    Args:
+        error: the largest difference, in standard deviations of the scores.
+        agreement: share of images that both take for the same class, 0 to 1.
+        images: how many were looked at.
+    """
+
+    error: float
+    agreement: float
+    images: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,8 @@ class Delivery:
 
     Args:
         chosen: what was trained.
-        model: content of the ONNX file.
+        model: content of the file that ships, in the format of the target's engine.
+        parity: how far its scores are from those of the trained network.
         weights: "scratch" or "inherited", whichever scored better on the search split.
         scratch: quality on the search split after training from scratch.
         inherited: the same from the supernet's weights; None where there were none to inherit.
@@ -50,6 +68,7 @@ class Delivery:
 
     chosen: Chosen
     model: bytes
+    parity: Parity
     weights: str
     scratch: Quality
     inherited: Quality | None
@@ -87,11 +106,13 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     weights = max(quality, key=lambda way: (quality[way].accuracy, -quality[way].loss))
     network = trained[weights].network
     arrays = arrays_of(network)
-    model = to_onnx(job.space.decode(arch), arrays)
-    check_parity(network, model, job.data, job.device, job.target.name)
+    engine = open_engine(job.target.name)
+    spec = job.space.decode(arch)
+    model = engine.write(spec, arrays, calibration_images(job.data))
+    parity = check_parity(network, model, job.data, job.device, engine)
     directory = run.path if role == "searched" else run.path / "baselines" / role
-    write_network_files(directory, job.space.decode(arch), arrays, model, arch)
-    return Delivery(chosen, model, weights, quality["scratch"], quality.get("inherited"), directory,
+    write_network_files(directory, spec, arrays, {".onnx": to_onnx(spec, arrays), engine.suffix: model}, arch)
+    return Delivery(chosen, model, parity, weights, quality["scratch"], quality.get("inherited"), directory,
                     tuple(setback for done in trained.values() for setback in done.setbacks))  # fmt: skip
 
 
@@ -133,26 +154,38 @@ def _trained(
     return done
 
 
-def check_parity(network: nn.Module, model: bytes, data: ImageData, device: TrainingDevice, target: str) -> None:
+def check_parity(
+    network: nn.Module, model: bytes, data: ImageData, device: TrainingDevice, engine: Engine
+) -> Parity:  # fmt: skip
     """Refuses a file that does not compute what the trained network does.
 
     Args:
         network: in eval mode.
-        model: content of the ONNX file.
+        model: content of the file that ships.
         data: some images of its search split are looked at.
         device: where the network is.
-        target: the file runs on its engine.
+        engine: runs the file.
 
     Raises:
-        EvaluationFailed: the scores differ by more than rounding explains.
+        EvaluationFailed: the scores differ by more than rounding to the engine's precision explains.
     """
+    facts = engine.fingerprint()
     images, _ = next(evaluation_batches(data, data.search, PARITY_IMAGES, device.torch))
     with torch.no_grad():
         expected = network(images).float().cpu().numpy()
-    found = open_engine(target).predict(model, images.cpu().contiguous().numpy())
+    found = engine.predict(model, images.cpu().contiguous().numpy())
     error = float(np.abs(found - expected).max() / max(expected.std(), 1e-12))
-    if not error <= PARITY_TOLERANCE:
+    agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    allowed = PARITY_TOLERANCE.get(facts["precision"], ROUGH_TOLERANCE)
+    if not error <= allowed:
         raise EvaluationFailed(
             f"the exported file's scores differ from the trained network's by {error:.2g} standard deviations on "
-            f"{target} (allowed: {PARITY_TOLERANCE:g}); it is not delivered"
+            f"{facts['engine']}-{facts['precision']} (allowed: {allowed:g}); it is not delivered"
         )
+    return Parity(error, agreement, len(images))
+
+
+def calibration_images(data: ImageData) -> np.ndarray:
+    """Some images of the train split, by which an engine of few bits chooses its ranges; float32, (images, C, H, W)."""
+    images, _ = next(evaluation_batches(data, data.train, CALIBRATION_IMAGES, torch.device("cpu")))
+    return images.contiguous().numpy()

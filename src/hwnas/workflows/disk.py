@@ -17,12 +17,15 @@ from hwnas.core.errors import RunError
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Checkpoint, PathSpace, Progress, UniformSpace
 from hwnas.core.seeds import rng_for
+from hwnas.formats.arrays import random_arrays
+from hwnas.formats.onnx_file import to_onnx
 from hwnas.formats.source import to_source
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.layers import places
-from hwnas.hardware.model_files import untrained
 from hwnas.hardware.profiling import LAYER_SESSIONS, NETWORK_SESSIONS
 from hwnas.hardware.reference import REFERENCE_SESSIONS
 from hwnas.hardware.sessions import default_rounds
+from hwnas.hardware.targets import Target
 from hwnas.nn.build import build
 from hwnas.nn.gates import Gates
 from hwnas.nn.supernet import PathSupernet
@@ -82,7 +85,7 @@ def fit_need(job: FitJob) -> DiskNeed:
     last = (trainings - 1) * finished + _most(going)
     if "random-standalone" in roles:
         last = max(last, _most(_training_checkpoints(network, recipe, trained_alone(job)[1])[0]))
-    files = _network_files(network)
+    files = _network_files(network, job.target)
     moments = [
         {"search checkpoints": first},
         {"search checkpoints": kept, "training checkpoints": last, "network files": (len(roles) - 1) * files},
@@ -126,7 +129,7 @@ def _children_need(job: FitJob, delivered: int) -> DiskNeed:
         "search checkpoints": searches * (KEPT + 1) * (settings.loop.evaluations * row + 3 * _BLOCK),
         "training checkpoints": max(settings.at_once * _most(child), _most(going)) + delivered * finished,
         "measurements": measured + final,
-        "network files": delivered * _network_files(network),
+        "network files": delivered * _network_files(network, job.target),
         "records": 2 * _TRIAL * networks + _LINE * (job.settings.train_steps // REPORT_EVERY) * delivered + _STORE,
         "report": _REPORT if delivered else 0,
     }
@@ -246,10 +249,12 @@ def _kept(checkpoints: list[int]) -> int:
     return sum(checkpoints[-KEPT:])
 
 
-def _network_files(network: NetworkSpec) -> int:
-    model = len(untrained(network).content)
+def _network_files(network: NetworkSpec, target: Target | None = None) -> int:
+    """The files of one network; an engine's own format, where it has one, takes about as much as ONNX."""
+    model = len(to_onnx(network, random_arrays(network, seed=0)))
+    own = 0 if target is None or open_engine(target.name).suffix == ".onnx" else model
     texts = (to_source(network).encode(), encode_json(network.to_json(), "network"), b"architecture")
-    return _on_disk([model, 4 * count(network).params, *map(len, texts)])
+    return _on_disk([model, own, 4 * count(network).params, *map(len, texts)])
 
 
 def _measurements(job: FitJob, files: int) -> int:

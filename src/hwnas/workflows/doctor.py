@@ -93,14 +93,15 @@ def _packages() -> Iterator[Finding]:
 
 def _onnxruntime() -> Iterator[Finding]:
     """Measures a tiny network in a worker process, just as every latency is measured."""
+    from hwnas.hardware.engines import open_engine
     from hwnas.hardware.model_files import untrained
     from hwnas.hardware.sessions import Plan, WorkerTimer
     from hwnas.hardware.targets import open_target
 
     try:
         target = open_target("onnxruntime-f32", TINY.input_shape)
-        plan = Plan(rounds=5, seed=0)
-        session = WorkerTimer(timeout_s=60).time_session(target, {"tiny": untrained(TINY)}, plan)
+        tiny = untrained(TINY, open_engine(target.name))
+        session = WorkerTimer(timeout_s=60).time_session(target, {"tiny": tiny}, Plan(rounds=5, seed=0))
     except HwnasError as reason:
         yield Finding("onnxruntime", "missing", str(reason), "pip install onnxruntime")
         return

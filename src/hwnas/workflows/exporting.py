@@ -51,5 +51,5 @@ def export_network(
     if (out / CONFIG).exists():
         raise InputError(f"{out} is a run, and its trained network would be replaced; choose another --out")
     arrays = random_arrays(network, seed=0) if weights is None else read_weights(weights, network, weight_names or {})
-    write_network_files(out, network, arrays, to_onnx(network, arrays), architecture)
+    write_network_files(out, network, arrays, {".onnx": to_onnx(network, arrays)}, architecture)
     return Exported(out, weights)

@@ -18,7 +18,7 @@ from hwnas.formats.source import to_source
 from hwnas.hardware.model_files import ModelFile
 from hwnas.runs.files import make_directory, read_limited, write_atomically, write_json
 
-MODEL, WEIGHTS, SOURCE = "model.onnx", "weights.safetensors", "network.py"
+WEIGHTS, SOURCE = "weights.safetensors", "network.py"
 NETWORK, ARCHITECTURE = "network.json", "architecture.json"
 CHECKPOINTS = (".pth", ".pt")  # of other people
 MODEL_LIMIT_BYTES = 2**31  # the most that a protobuf message can hold
@@ -29,16 +29,16 @@ def write_network_files(
     directory: Path,
     network: NetworkSpec,
     arrays: Mapping[str, np.ndarray],
-    model: bytes,
+    models: Mapping[str, bytes],
     architecture: Architecture | None = None,
 ) -> None:
-    """Network, weights, ONNX file and stand-alone source, and the architecture where it is known; each whole or absent.
+    """Network, weights, model files, stand-alone source, and the architecture where it is known; each whole or absent.
 
     Args:
         directory: made if it is not there.
         network: what the arrays belong to.
         arrays: exactly the network's, float32.
-        model: content of the ONNX file that was made of them.
+        models: content of the files that were made of them, by what their names end in, for example ".onnx".
         architecture: the choices that the network was decoded from.
 
     Raises:
@@ -51,8 +51,14 @@ def write_network_files(
         write_json(directory / ARCHITECTURE, architecture.to_json())
     write_json(directory / NETWORK, network.to_json())
     write_atomically(directory / WEIGHTS, save(dict(arrays)))
-    write_atomically(directory / MODEL, model)
+    for suffix, model in models.items():
+        write_atomically(directory / model_name(suffix), model)
     write_atomically(directory / SOURCE, to_source(network).encode())
+
+
+def model_name(suffix: str) -> str:
+    """What the file of an engine is called: "model.onnx" for ".onnx"."""
+    return f"model{suffix}"
 
 
 def read_weights(
@@ -85,8 +91,17 @@ def read_weights(
         raise FileFormatError(f"{path} is no whole safetensors file: {reason}") from None
 
 
-def read_model(path: Path) -> ModelFile:
-    """An ONNX file of anybody's that can be measured.
+def read_content(path: Path) -> bytes:
+    """A model file in the format of an engine, which checks it.
+
+    Raises:
+        InputError: no such file, or it is larger than any engine takes.
+    """
+    return read_limited(path, MODEL_LIMIT_BYTES)
+
+
+def read_model(path: Path, batch: int = 1) -> ModelFile:
+    """An ONNX file of anybody's that can be measured with so many images a call.
 
     Raises:
         InputError: no such file, or its input is not one float32 image of a fixed size.
@@ -94,7 +109,7 @@ def read_model(path: Path) -> ModelFile:
     """
     import onnx
 
-    content = read_limited(path, MODEL_LIMIT_BYTES)
+    content = read_content(path)
     try:
         model = onnx.load_from_string(content)
     except Exception as reason:  # of protobuf's own kind
@@ -109,7 +124,7 @@ def read_model(path: Path) -> ModelFile:
     inputs = [value for value in graph.input if value.name not in stored]
     if len(inputs) != 1:
         raise InputError(f"{path} has {len(inputs)} inputs; a network with one input, an image, can be measured")
-    return ModelFile(content, _image_shape(path, inputs[0]))
+    return ModelFile(content, _image_shape(path, inputs[0], batch))
 
 
 def _parts(message: Any) -> Iterator[Any]:
@@ -121,17 +136,17 @@ def _parts(message: Any) -> Iterator[Any]:
                 yield from _parts(part)
 
 
-def _image_shape(path: Path, value: object) -> Shape:
-    """(channels, height, width) of an ONNX input whose batch is 1 or open."""
+def _image_shape(path: Path, value: object, batch: int) -> Shape:
+    """(channels, height, width) of an ONNX input whose batch is as wanted or open."""
     import onnx
 
     tensor = value.type.tensor_type  # type: ignore[attr-defined]
     sizes = [axis.dim_value for axis in tensor.shape.dim]  # 0 where an axis has a name instead of a size
-    fits = len(sizes) == 4 and sizes[0] <= 1 and min(sizes[1:]) >= 1 and prod(sizes[1:]) <= LARGEST_VALUE
+    fits = len(sizes) == 4 and sizes[0] in (0, batch) and min(sizes[1:]) >= 1 and prod(sizes[1:]) <= LARGEST_VALUE
     if not fits or tensor.elem_type != onnx.TensorProto.FLOAT:
         shown = " x ".join(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim) or "a scalar"
         raise InputError(
-            f"{path} reads {shown}; expected one float32 image: 1 x channels x height x width, only the batch open, "
-            f"and at most {LARGEST_VALUE:,} values"
+            f"{path} reads {shown}; expected one float32 input: {batch} x channels x height x width, only the batch "
+            f"open, and at most {LARGEST_VALUE:,} values an image"
         )
     return tuple(sizes[1:])

@@ -10,6 +10,7 @@ from hwnas.core.cost import CostTerms
 from hwnas.core.counting import count
 from hwnas.core.errors import BudgetError
 from hwnas.core.protocols import Progress, SearchSpace, UniformSpace
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.job import FitJob, Limits
@@ -70,7 +71,8 @@ def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress
         BudgetError: the fastest network, measured, exceeds the budget, or is outside a further limit.
     """
     both = {"fastest": ends.fastest, "largest": ends.largest}
-    files = {end: untrained(job.space.decode(arch)).content for end, arch in both.items()}
+    engine = open_engine(job.target.name)
+    files = {end: untrained(job.space.decode(arch), engine).content for end, arch in both.items()}
     found = measured(job, run, files, "ends of the space", progress)
     budget_ms = job.settings.budget.resolve(found["largest"].median_ms)
     fastest = found["fastest"]

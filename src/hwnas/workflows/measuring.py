@@ -64,7 +64,7 @@ def measured(
     Args:
         job: target, store, timer, number of sessions.
         run: keeps the measurements.
-        models: content of ONNX files by name.
+        models: content of files by name, in the format of the target's engine.
         purpose: the same file may be measured again for another purpose.
         progress: told about every session.
         sessions: measuring processes; None for those of final files.
@@ -102,7 +102,7 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
     else:
         model = LatencyModel.from_json(stored)
     make_directory(run.path / LATENCY)
-    write_sealed_json(run.path / LATENCY / f"{job.target.name}.json", model.to_json())
+    write_sealed_json(run.path / LATENCY / f"{job.target.file_name}.json", model.to_json())
     return model
 
 

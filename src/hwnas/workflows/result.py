@@ -118,6 +118,7 @@ def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: l
         "label": chosen.contender.label,
         "architecture": arch.to_json(),
         "architecture_id": arch.id,
+        "parity": asdict(delivery.parity),
         "reason": chosen.reason,
         "predicted_ms": chosen.trial.latency.value,
         "latency": latency,

@@ -16,6 +16,7 @@ from hwnas.core.seeds import seed_for
 from hwnas.data.images import ImageData
 from hwnas.evaluation.standalone import Score, score
 from hwnas.formats.onnx_file import to_onnx
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.layers import network_id
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.canonical import canonical_sha256
@@ -33,7 +34,7 @@ from hwnas.workflows.plan import train_plan
 from hwnas.workflows.result import data_facts
 from hwnas.workflows.statistics import wilson_interval
 
-PARITY_TARGET = "onnxruntime-f32"  # whose engine proves the exported file; it is not timed here
+PROOF = "onnxruntime-f32"  # whose engine proves the exported file; it is not timed here
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def train_single(job: TrainJob, run: RunDirectory, shown: Progress) -> TrainResu
     trained = done.network
     arrays = arrays_of(trained)
     model = to_onnx(job.network, arrays)
-    check_parity(trained, model, job.data, job.device, PARITY_TARGET)
-    write_network_files(run.path, job.network, arrays, model, job.architecture)
+    check_parity(trained, model, job.data, job.device, open_engine(PROOF))
+    write_network_files(run.path, job.network, arrays, {".onnx": model}, job.architecture)
     found = {name: score(trained, job.data, split, job.device)
              for name, split in (("search", job.data.search), ("test", job.data.test))}  # fmt: skip
     result = _result(job, run, found)

@@ -13,6 +13,7 @@ from hwnas.core.layers import MBConv, Zero
 from hwnas.core.network import NetworkSpec, Node
 from hwnas.core.seeds import rng_for
 from hwnas.hardware.calibration import LayerTime, Observation, calibrate
+from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import alone, edge_values, network_id, places, priced_layers
 from hwnas.hardware.model_files import untrained
@@ -35,7 +36,7 @@ def drawn(space, count, purpose="test"):
 
 def test_predictions_are_near_the_truth(model, space, truth_ms):
     networks = [space.decode(arch) for arch in drawn(space, 20)]
-    errors = [model.cost(network).value / truth_ms(untrained(network)) - 1 for network in networks]
+    errors = [model.cost(network).value / truth_ms(untrained(network, OnnxRuntimeEngine())) - 1 for network in networks]
     assert np.mean(np.abs(errors)) < 0.03
     assert abs(np.mean(errors)) < 0.02
 
@@ -106,7 +107,7 @@ def test_observing_teaches_what_the_shared_unknowns_cannot(target, space, store,
 
     def dear_ms(network):
         layers = [layer for layer in priced_layers(network) if getattr(layer.layer, "kernel", 0) == 5]
-        return truth_ms(untrained(network)) + sum(0.2 * base.price_ms(layer) for layer in layers)
+        return truth_ms(untrained(network, OnnxRuntimeEngine())) + sum(0.2 * base.price_ms(layer) for layer in layers)
 
     def error(model):
         return np.mean([abs(model.cost(network).value / dear_ms(network) - 1) for network in networks[40:]])
@@ -120,9 +121,9 @@ def test_observing_teaches_what_the_shared_unknowns_cannot(target, space, store,
 
 def test_one_miss_heals_a_planted_error_of_thirty_percent(model, space, truth_ms):
     missed, *others = (space.decode(arch) for arch in drawn(space, 11))
-    slower = [1.3 * truth_ms(untrained(network)) for network in others]
+    slower = [1.3 * truth_ms(untrained(network, OnnxRuntimeEngine())) for network in others]
     assert np.mean([model.cost(network).value / ms for network, ms in zip(others, slower, strict=True)]) < 0.8
-    measured_ms = 1.3 * truth_ms(untrained(missed))
+    measured_ms = 1.3 * truth_ms(untrained(missed, OnnxRuntimeEngine()))
     healed = model.anchored(missed, measured_ms)
     assert healed.cost(missed).value >= measured_ms * (1 - 1e-12)
     ratios = [healed.cost(network).value / ms for network, ms in zip(others, slower, strict=True)]
@@ -148,7 +149,7 @@ def test_anchoring_never_lowers_the_model_by_scaling(model, space):
 def test_a_delay_shows_in_what_is_measured_and_not_in_what_is_predicted(model, target, space, store, fake_timer):
     network = space.decode(drawn(space, 1)[0])
     before = model.cost(network)
-    files = {"net": untrained(network).content}
+    files = {"net": untrained(network, OnnxRuntimeEngine()).content}
     plain = measure(target, files, store, timer=fake_timer())["net"]
     delayed = measure(target, files, store, timer=fake_timer(delay_ms=0.5))["net"]
     assert delayed.median_ms - plain.median_ms == pytest.approx(0.5, rel=1e-2)

@@ -9,6 +9,7 @@ import pytest
 
 from hwnas.core.errors import EvaluationFailed, FileFormatError, InputError
 from hwnas.hardware import timing
+from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.reference import reference_network
 from hwnas.hardware.timing import Measurement, measure, t_interval
@@ -16,7 +17,7 @@ from hwnas.hardware.timing import Measurement, measure, t_interval
 
 @pytest.fixture
 def file(space):
-    return untrained(space.decode(next(iter(space.uniform_architectures().values()))))
+    return untrained(space.decode(next(iter(space.uniform_architectures().values()))), OnnxRuntimeEngine())
 
 
 def test_ratios_remove_drift_that_a_median_of_times_would_keep(target, store, file, fake_timer, truth_ms):
@@ -137,4 +138,4 @@ def test_a_timer_that_fails_stores_nothing(target, store, file, fake_timer):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 24, 33), (3, 47, 47), (3, 48, 48), (4, 96, 96), (3, 224, 224)])
 def test_the_reference_network_takes_any_images(shape):
-    assert untrained(reference_network(shape)).input_shape == shape
+    assert untrained(reference_network(shape), OnnxRuntimeEngine()).input_shape == shape

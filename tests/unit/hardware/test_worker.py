@@ -112,7 +112,7 @@ def test_a_session_that_hangs_is_stopped(target):
 def test_a_worker_ends_when_the_process_that_asked_is_killed(space, tmp_path):
     """In a session that would last for hours."""
     network = space.decode(next(iter(space.uniform_architectures().values())))
-    (tmp_path / "net.onnx").write_bytes(untrained(network).content)
+    (tmp_path / "net.onnx").write_bytes(untrained(network, OnnxRuntimeEngine()).content)
     code = (
         "import sys; from pathlib import Path\n"
         "from hwnas.hardware.model_files import ModelFile; from hwnas.hardware.sessions import Plan, WorkerTimer\n"
@@ -170,7 +170,7 @@ def test_a_file_that_is_no_model_is_named():
 
 def test_the_engine_runs_what_we_write(space):
     network = space.decode(next(iter(space.uniform_architectures().values())))
-    file = untrained(network)
+    file = untrained(network, OnnxRuntimeEngine())
     OnnxRuntimeEngine().load(file.content, file.input_shape)()
     with pytest.raises(EvaluationFailed):
         OnnxRuntimeEngine().load(file.content, (1, 9, 9))
@@ -180,7 +180,10 @@ def test_real_networks_are_ranked_by_their_work(space, store):
     target = open_target("onnxruntime", space.input_shape)
     store.keep_reference(target, Reference(1.0, 5, 50))
     fixed = space.uniform_architectures()
-    files = {name: untrained(space.decode(fixed[name])).content for name in ("k7e6, depth 3", "k3e3, depth 3")}
+    files = {
+        name: untrained(space.decode(fixed[name]), OnnxRuntimeEngine()).content
+        for name in ("k7e6, depth 3", "k3e3, depth 3")
+    }
     measured = measure(target, files, store, sessions=2, rounds=15)
     large, small = measured["k7e6, depth 3"], measured["k3e3, depth 3"]
     assert large.median_ms > 1.5 * small.median_ms

@@ -10,6 +10,7 @@ import hwnas.workflows.gradient_search as gradient_search
 from hwnas.core.errors import BudgetError
 from hwnas.core.network import NetworkSpec
 from hwnas.hardware.calibration import Observation
+from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import network_id
 from hwnas.hardware.model_files import untrained
@@ -119,7 +120,7 @@ def test_an_infeasible_budget_is_refused_before_anything_is_trained(make_job, ru
     with pytest.raises(BudgetError) as refused:
         run_fit(job, watched)
     assert refused.value.exit_code == 3
-    measured_ms = known_ms(untrained(job.space.decode(job.space.uniform_architectures()["k3"])))
+    measured_ms = known_ms(untrained(job.space.decode(job.space.uniform_architectures()["k3"]), OnnxRuntimeEngine()))
     text = str(refused.value)
     assert f"its fastest one takes {measured_ms:.4g} ms" in text and "measured" in text and "0.02 ms" in text
     assert not any(name.startswith(("search", "train")) for name in watched.events)

@@ -19,6 +19,7 @@ from hwnas.compose.strategies import STRATEGIES
 from hwnas.config import FitConfig
 from hwnas.core.errors import BudgetError, InputError, RunError, UnknownName
 from hwnas.core.protocols import Silence
+from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.store import TargetStore
 from hwnas.runs.directory import RunDirectory
@@ -85,7 +86,9 @@ def test_all_are_judged_inside_the_same_limits_at_the_same_cost(timer: FakeTimer
     assert {row["strategy"]: row["evaluations"] for row in data["searches"]} == dict.fromkeys(STRATEGIES, 3)
     # The budget is measured once, for all: five sessions of the two ends, and no search has any of its own.
     assert [set(names) for names in timer.sessions if "largest" in names] == [{"fastest", "largest"}] * 5
-    largest_ms = max(known_ms(untrained(ToySpace().decode(arch))) for arch in ToySpace().choices.enumerate())
+    largest_ms = max(
+        known_ms(untrained(ToySpace().decode(arch), OnnxRuntimeEngine())) for arch in ToySpace().choices.enumerate()
+    )
     assert data["limits"] == {"latency": pytest.approx(0.97 * 0.85 * largest_ms, rel=1e-3)}
     over = 0
     for attempt in found.attempts:

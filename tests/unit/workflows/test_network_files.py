@@ -85,7 +85,7 @@ def test_foreign_onnx_files_with_one_image_are_read(tmp_path: Path) -> None:
 def test_other_onnx_files_are_refused_with_what_they_read(
     tmp_path: Path, inputs: list[tuple[str, list[int | str], int]]
 ) -> None:
-    with pytest.raises(InputError, match="expected one float32 image|2 inputs"):
+    with pytest.raises(InputError, match="expected one float32 input|2 inputs"):
         read_model(onnx_file(tmp_path / "m.onnx", *inputs))
 
 

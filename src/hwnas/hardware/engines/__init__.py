@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 
-from hwnas.core.errors import UnknownName
+from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, quoted
 from hwnas.core.protocols import Engine
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
+from hwnas.hardware.engines.onnxruntime_int8 import OnnxRuntimeInt8Engine
+from hwnas.hardware.engines.openvino import OpenVinoEngine, openvino_bf16
 
-ENGINES: dict[str, Callable[[], Engine]] = {"onnxruntime-f32": OnnxRuntimeEngine}
-ALIASES: dict[str, str] = {"onnxruntime": "onnxruntime-f32"}
+ENGINES: dict[str, Callable[[int, int], Engine]] = {  # by name; each takes threads and batch
+    "onnxruntime-f32": OnnxRuntimeEngine,
+    "onnxruntime-int8": OnnxRuntimeInt8Engine,
+    "openvino-f32": OpenVinoEngine,
+    "openvino-bf16": openvino_bf16,
+}
+ALIASES: dict[str, str] = {"onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32"}
+MOST = 1024  # threads, or images a call
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How networks are run on a target.
+
+    Args:
+        threads: of one network, at least 1.
+        batch: images a call, at least 1.
+    """
+
+    threads: int = 1
+    batch: int = 1
+
+
+def parse(name: str) -> tuple[str, Options]:
+    """The engine-precision of a target's name, and what follows the question mark: "onnxruntime?threads=2&batch=8".
+
+    Raises:
+        UnknownName: no such target or option; the nearest is named.
+        InputError: an option is no number from 1 to 1024, or is given twice.
+    """
+    engine, mark, rest = name.partition("?")
+    engine = ALIASES.get(engine, engine)
+    if engine not in ENGINES:
+        raise UnknownName("target", engine, [*ENGINES, *ALIASES])
+    known = [field.name for field in fields(Options)]
+    given: dict[str, int] = {}
+    for text in rest.split("&") if mark else ():
+        option, _, value = text.partition("=")
+        if option not in known:
+            raise UnknownName(f"option of target {quoted(name)}", option, known)
+        if option in given:
+            raise InputError(f"target {quoted(name)}: {option} is given twice; give each option once")
+        if not (value.isascii() and value.isdecimal() and len(value) <= 4 and 1 <= int(value) <= MOST):
+            raise InputError(
+                f"target {quoted(name)}: {option} must be a whole number from 1 to {MOST}, for example "
+                f"{engine}?threads=2&batch=8"
+            )
+        given[option] = int(value)
+    return engine, Options(**given)
 
 
 def canonical_name(name: str) -> str:
-    """The full name, engine-precision, of a target on this machine.
+    """The full name, engine-precision and what differs from one thread and one image, of a target on this machine.
 
     Raises:
         UnknownName: no such target; the nearest is named.
+        InputError: an option is wrong.
     """
-    full = ALIASES.get(name, name)
-    if full not in ENGINES:
-        raise UnknownName("target", name, [*ENGINES, *ALIASES])
-    return full
+    engine, options = parse(name)
+    usual = asdict(Options())
+    told = [f"{option}={value}" for option, value in asdict(options).items() if value != usual[option]]
+    return f"{engine}?{'&'.join(told)}" if told else engine
 
 
 def open_engine(name: str) -> Engine:
@@ -29,6 +81,12 @@ def open_engine(name: str) -> Engine:
 
     Raises:
         UnknownName: no such target.
-        TargetUnavailable: the engine's library is not installed; the message names the package.
+        InputError: an option is wrong.
+        TargetUnavailable: the engine's library is not installed; the message names the package. Or it is asked for
+            more threads than there are cores.
     """
-    return ENGINES[canonical_name(name)]()
+    engine, options = parse(name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.threads > cores:
+        raise TargetUnavailable(f"target {quoted(name)} needs {options.threads} cores, and {cores} can be used here")
+    return ENGINES[engine](options.threads, options.batch)

@@ -1,14 +1,18 @@
-"""ONNX Runtime on the CPU, f32, one image, a fixed number of threads."""
+"""ONNX Runtime on the CPU, f32."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 
 from hwnas.core.errors import EvaluationFailed, TargetUnavailable
+from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
+from hwnas.formats.onnx_file import to_onnx
+from hwnas.hardware.engines.calls import in_calls, some_images
 
 
 @final
@@ -17,12 +21,15 @@ class OnnxRuntimeEngine:
 
     Args:
         threads: of one network, at least 1. Waiting threads sleep instead of spinning, so that they cost no CPU time.
+        batch: images a call.
 
     Raises:
         TargetUnavailable: the package onnxruntime is not installed.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    suffix = ".onnx"
+
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
         try:
             import onnxruntime
         except ImportError as reason:
@@ -31,18 +38,30 @@ class OnnxRuntimeEngine:
             ) from None
         self._vendor: Any = onnxruntime
         self._threads = threads
+        self._batch = batch
 
     def fingerprint(self) -> dict[str, str]:
-        """Engine, version, precision and threads."""
+        """Engine, version, precision, threads and batch."""
         return {
             "engine": "onnxruntime",
             "version": str(self._vendor.__version__),
             "precision": "f32",
             "threads": str(self._threads),
+            "batch": str(self._batch),
         }
 
+    def write(
+        self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None
+    ) -> bytes:
+        """The network as an ONNX file; the images do not matter."""
+        return to_onnx(network, arrays, batch=self._batch)
+
+    def convert(self, model: bytes, images_BCHW: np.ndarray | None = None) -> bytes:
+        """The ONNX file as it is."""
+        return model
+
     def load(self, model: bytes, input_shape: Shape) -> Runner:
-        """Prepares an ONNX file with one input of (1, *input_shape), f32.
+        """Prepares an ONNX file with one input of (batch, *input_shape), f32.
 
         Args:
             model: the content of the file.
@@ -52,13 +71,12 @@ class OnnxRuntimeEngine:
             EvaluationFailed: ONNX Runtime refuses the file; the message says why.
         """
         try:
-            session = self._vendor.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
-            return _BoundRun(session, self._vendor, input_shape)
+            return _BoundRun(self._session(model), self._vendor, some_images(self._batch, input_shape))
         except Exception as reason:  # the vendor's exceptions share no base class
-            raise EvaluationFailed(f"onnxruntime cannot run this file: {' '.join(str(reason).split())}") from reason
+            raise _refused(reason) from reason
 
     def predict(self, model: bytes, images_BCHW: np.ndarray) -> np.ndarray:
-        """Class scores of images, one call each, as on the device.
+        """Class scores of images, as on the device.
 
         Args:
             model: the content of the file.
@@ -71,14 +89,13 @@ class OnnxRuntimeEngine:
             EvaluationFailed: ONNX Runtime refuses the file or the images; the message says why.
         """
         try:
-            session = self._vendor.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
+            session = self._session(model)
             name = session.get_inputs()[0].name
-            rows = [session.run(None, {name: images_BCHW[i : i + 1]})[0] for i in range(len(images_BCHW))]
+            return in_calls(lambda images: session.run(None, {name: images})[0], images_BCHW, self._batch)
         except Exception as reason:  # the vendor's exceptions share no base class
-            raise EvaluationFailed(f"onnxruntime cannot run this file: {' '.join(str(reason).split())}") from reason
-        return np.concatenate(rows)
+            raise _refused(reason) from reason
 
-    def _options(self) -> Any:
+    def _session(self, model: bytes) -> Any:
         options = self._vendor.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -87,18 +104,21 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # What was checked as ONNX is not to be taken for ONNX Runtime's own format, which it would tell by four bytes.
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        return options
+        return self._vendor.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _refused(reason: Exception) -> EvaluationFailed:
+    return EvaluationFailed(f"onnxruntime cannot run this file: {' '.join(str(reason).split())}")
 
 
 @final
 class _BoundRun:
     """A session with its input and outputs bound once, so that a call copies nothing."""
 
-    def __init__(self, session: Any, vendor: Any, input_shape: Shape) -> None:
-        image = np.random.default_rng(0).standard_normal((1, *input_shape), dtype=np.float32)
+    def __init__(self, session: Any, vendor: Any, images: np.ndarray) -> None:
         self._session = session
         self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, vendor.OrtValue.ortvalue_from_numpy(image))
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, vendor.OrtValue.ortvalue_from_numpy(images))
         for output in session.get_outputs():
             self._binding.bind_output(output.name)
         self()

@@ -1,0 +1,125 @@
+"""OpenVINO on the CPU, f32 and bf16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from hwnas.core.errors import EvaluationFailed, TargetUnavailable
+from hwnas.core.network import NetworkSpec
+from hwnas.core.primitives import Shape
+from hwnas.core.protocols import Runner
+from hwnas.formats.onnx_file import to_onnx
+from hwnas.hardware.engines.calls import in_calls, some_images
+
+
+@final
+class OpenVinoEngine:
+    """Runs ONNX files with OpenVINO's CPU plug-in.
+
+    The precision is always set: left to itself, OpenVINO computes in bf16 wherever the processor can.
+
+    Args:
+        threads: of one network, at least 1.
+        batch: images a call.
+        precision: "f32" or "bf16".
+
+    Raises:
+        TargetUnavailable: the package openvino is not installed, or the processor cannot compute in bf16.
+    """
+
+    suffix = ".onnx"
+
+    def __init__(self, threads: int = 1, batch: int = 1, precision: str = "f32") -> None:
+        try:
+            import openvino
+        except ImportError as reason:
+            raise TargetUnavailable(
+                f"target 'openvino-{precision}' needs the package openvino ({reason}): pip install 'hwnas[openvino]'"
+            ) from None
+        self._vendor: Any = openvino
+        self._core: Any = openvino.Core()
+        self._batch = batch
+        self._threads = threads
+        self._precision = precision
+        able = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in able:
+            raise TargetUnavailable(
+                "target 'openvino-bf16' needs a processor with bf16 instructions (AVX512_BF16, AMX or Armv8.6); this "
+                "one has none: take openvino-f32"
+            )
+
+    def fingerprint(self) -> dict[str, str]:
+        """Engine, version, precision, threads and batch."""
+        return {
+            "engine": "openvino",
+            "version": str(self._vendor.__version__).split("-")[0],
+            "precision": self._precision,
+            "threads": str(self._threads),
+            "batch": str(self._batch),
+        }
+
+    def write(
+        self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None
+    ) -> bytes:
+        """The network as an ONNX file; the images do not matter."""
+        return to_onnx(network, arrays, batch=self._batch)
+
+    def convert(self, model: bytes, images_BCHW: np.ndarray | None = None) -> bytes:
+        """The ONNX file as it is."""
+        return model
+
+    def load(self, model: bytes, input_shape: Shape) -> Runner:
+        """Prepares an ONNX file with one input of (batch, *input_shape), f32.
+
+        Raises:
+            EvaluationFailed: OpenVINO refuses the file; the message says why.
+        """
+        try:
+            request = self._request(model)
+            request.set_input_tensor(self._vendor.Tensor(some_images(self._batch, input_shape)))
+            request.infer()
+            return request.infer  # type: ignore[no-any-return]
+        except Exception as reason:  # the vendor's exceptions share no base class
+            raise _refused(reason) from reason
+
+    def predict(self, model: bytes, images_BCHW: np.ndarray) -> np.ndarray:
+        """Class scores of images, as on the device.
+
+        Returns:
+            Scores, float32, shape (images, classes).
+
+        Raises:
+            EvaluationFailed: OpenVINO refuses the file or the images; the message says why.
+        """
+        try:
+            request = self._request(model)
+
+            def call(images: np.ndarray) -> np.ndarray:
+                request.infer([images])
+                return np.asarray(request.get_output_tensor().data)
+
+            return in_calls(call, images_BCHW, self._batch)
+        except Exception as reason:  # the vendor's exceptions share no base class
+            raise _refused(reason) from reason
+
+    def _request(self, model: bytes) -> Any:
+        settings = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "ENABLE_CPU_PINNING": False,  # the measuring process is on its cores already
+        }
+        return self._core.compile_model(self._core.read_model(model), "CPU", settings).create_infer_request()
+
+
+def openvino_bf16(threads: int = 1, batch: int = 1) -> OpenVinoEngine:
+    """OpenVINO computing in bf16."""
+    return OpenVinoEngine(threads, batch, "bf16")
+
+
+def _refused(reason: Exception) -> EvaluationFailed:
+    return EvaluationFailed(f"openvino cannot run this file: {' '.join(str(reason).split())}")
