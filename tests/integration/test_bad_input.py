@@ -251,7 +251,7 @@ def test_bad_options_of_single_networks_are_refused(refused: Refused, here: Path
     options = {
         "--sessions": ("0", "1", "x", "100000"),
         "--seed": ("-1", "9" * 30),
-        "--target": ("openvino",),
+        "--target": ("tensorrt",),
         "--budget": ("3", "nanms", "40 %%", "40%"),
         "--classes": ("0", "1", "-1", "9" * 30),
         "--input-shape": ("", "3x64", "3x0x3", "axbxc", "٣x٣x٣", "3x4x4", "65535x65535x65535"),
