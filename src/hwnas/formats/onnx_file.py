@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, assert_never
 import numpy as np
 
 from hwnas.core.errors import InputError
-from hwnas.core.graphs import reader_counts
 from hwnas.core.network import NetworkSpec, lower
 from hwnas.core.primitives import (
     Activation,
@@ -24,7 +23,6 @@ from hwnas.core.primitives import (
     Graph,
     Linear,
     Mul,
-    Operation,
     Pad,
     Pool,
     Shape,
@@ -32,6 +30,7 @@ from hwnas.core.primitives import (
     Slice,
 )
 from hwnas.formats.arrays import Arrays, check_graph_arrays
+from hwnas.formats.fusing import Fused, fused, fused_arrays
 
 OPSET = 17
 IR_VERSION = 8
@@ -89,8 +88,8 @@ class _OnnxWriter:
 
         if self._graph.output == "input":
             self._nodes.append(_Node("Identity", (INPUT_NAME,), OUTPUT_NAME, "identity", {}))
-        for operation, batch_norm in _folded(self._graph):
-            self._write(operation, batch_norm)
+        for one in fused(self._graph):
+            self._write(one)
         self._check_names()
         nodes = [helper.make_node(n.kind, n.inputs, [n.output], name=n.name, **n.attributes) for n in self._nodes]
         kinds = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
@@ -110,10 +109,11 @@ class _OnnxWriter:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="hwnas")
         return bytes(model.SerializeToString())
 
-    def _write(self, operation: Operation, batch_norm: Operation | None) -> None:
+    def _write(self, one: Fused) -> None:
         """Appends the nodes of one operation, with the batch-norm behind a convolution folded in."""
+        operation = one.operation
         name, inputs = operation.name, tuple(self._tensor(value) for value in operation.inputs)
-        output = self._tensor((batch_norm or operation).name)
+        output = self._tensor(one.value)
 
         def node(kind: str, *inputs: str, output: str = output, name: str = name, **attributes: Any) -> str:
             self._nodes.append(_Node(kind, inputs, output, name, attributes))
@@ -121,9 +121,9 @@ class _OnnxWriter:
 
         match operation.primitive:
             case Conv():
-                node("Conv", *inputs, *self._conv_constants(operation, batch_norm), **_window(operation.primitive))
-            case Linear(bias=bias):
-                node("Gemm", *inputs, *self._arrays_of(name, ("weight", "bias") if bias else ("weight",)), transB=1)
+                node("Conv", *inputs, *self._fused_constants(one), **_window(operation.primitive))
+            case Linear():
+                node("Gemm", *inputs, *self._fused_constants(one), transB=1)
             case BatchNorm(eps=eps):
                 names = self._arrays_of(name, ("weight", "bias", "running_mean", "running_var"))
                 node("BatchNormalization", *inputs, *names, epsilon=eps)
@@ -166,22 +166,11 @@ class _OnnxWriter:
     def _arrays_of(self, name: str, keys: tuple[str, ...]) -> list[str]:
         return [self._constant(f"{name}.{key}", self._arrays[f"{name}.{key}"]) for key in keys]
 
-    def _conv_constants(self, operation: Operation, batch_norm: Operation | None) -> Iterator[str]:
-        """The names of a convolution's weight and bias, batch-norm folded in."""
-        name, arrays = operation.name, self._arrays
-        weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
-        if batch_norm is not None and isinstance(batch_norm.primitive, BatchNorm):
-            # In double precision, so that folding itself rounds once.
-            mean, variance, scale, shift = (
-                arrays[f"{batch_norm.name}.{key}"].astype(np.float64)
-                for key in ("running_mean", "running_var", "weight", "bias")
-            )
-            factor = scale / np.sqrt(variance + batch_norm.primitive.eps)
-            shift = shift + ((0.0 if bias is None else bias) - mean) * factor
-            weight, bias = (weight * factor[:, None, None, None]).astype(np.float32), shift.astype(np.float32)
-        yield self._constant(f"{name}.weight", weight)
-        if bias is not None:
-            yield self._constant(f"{name}.bias", bias)
+    def _fused_constants(self, one: Fused) -> Iterator[str]:
+        """The names of a layer's weight and bias, batch-norm folded in."""
+        for key, value in zip(("weight", "bias"), fused_arrays(one, self._arrays), strict=True):
+            if value is not None:
+                yield self._constant(f"{one.operation.name}.{key}", value)
 
     def _tensor(self, value: str) -> str:
         return self._tensors.get(value, value)
@@ -198,22 +187,6 @@ class _OnnxWriter:
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise InputError(f"two tensors of the ONNX file would be named {twice[0]!r}: rename a node of the network")
-
-
-def _folded(graph: Graph) -> Iterator[tuple[Operation, Operation | None]]:
-    """Operations in order; a convolution comes with the batch-norm that alone reads it, and that one is left out."""
-    readers = reader_counts(graph)
-    writers = {operation.name: operation for operation in graph.operations}
-    folded: dict[str, Operation] = {}
-    for operation in graph.operations:
-        if isinstance(operation.primitive, BatchNorm):
-            before = writers.get(operation.inputs[0])
-            if before is not None and isinstance(before.primitive, Conv) and readers[before.name] == 1:
-                folded[before.name] = operation
-    left_out = {operation.name for operation in folded.values()}
-    for operation in graph.operations:
-        if operation.name not in left_out:
-            yield operation, folded.get(operation.name)
 
 
 def _window(primitive: Conv | Pool) -> dict[str, Any]:
