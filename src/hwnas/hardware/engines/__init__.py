@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, quoted
 from hwnas.core.protocols import Engine
+from hwnas.hardware.engines.ncnn import NcnnEngine
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.engines.onnxruntime_int8 import OnnxRuntimeInt8Engine
 from hwnas.hardware.engines.openvino import OpenVinoEngine, openvino_bf16
@@ -17,8 +18,9 @@ ENGINES: dict[str, Callable[[int, int], Engine]] = {  # by name; each takes thre
     "onnxruntime-int8": OnnxRuntimeInt8Engine,
     "openvino-f32": OpenVinoEngine,
     "openvino-bf16": openvino_bf16,
+    "ncnn-f32": NcnnEngine,
 }
-ALIASES: dict[str, str] = {"onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32"}
+ALIASES: dict[str, str] = {"onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32", "ncnn": "ncnn-f32"}
 MOST = 1024  # threads, or images a call
 
 
