@@ -14,6 +14,7 @@ from hwnas.networks.published import Published
 TARGETS: dict[str, str] = {
     "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
     "ncnn-f32": "ncnn on this machine's CPU: f32 (short: ncnn)",
+    "litert-f32": "LiteRT (TensorFlow Lite) with XNNPACK on this machine's CPU: f32 (short: litert)",
 }
 _GRADIENT = "ProxylessNAS's gradient form: a supernet, and gates that learn from its loss and a latency model"
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 
 from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, quoted
 from hwnas.core.protocols import Engine
+from hwnas.hardware.engines.litert import LiteRtEngine
 from hwnas.hardware.engines.ncnn import NcnnEngine
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.engines.onnxruntime_int8 import OnnxRuntimeInt8Engine
@@ -19,8 +20,11 @@ ENGINES: dict[str, Callable[[int, int], Engine]] = {  # by name; each takes thre
     "openvino-f32": OpenVinoEngine,
     "openvino-bf16": openvino_bf16,
     "ncnn-f32": NcnnEngine,
+    "litert-f32": LiteRtEngine,
 }
-ALIASES: dict[str, str] = {"onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32", "ncnn": "ncnn-f32"}
+ALIASES: dict[str, str] = {
+    "onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32", "ncnn": "ncnn-f32", "litert": "litert-f32",
+}  # fmt: skip
 MOST = 1024  # threads, or images a call
 
 
