@@ -11,6 +11,7 @@ from real_runs import TASK
 
 from hwnas.cli import run as hwnas
 from hwnas.core.errors import RunError
+from hwnas.hardware.timing import Measurement
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.store import RunStore
 
@@ -61,6 +62,15 @@ def test_the_measurements_of_an_old_run_are_replayed(old_run: Path, tmp_path: Pa
     assert hwnas(command) == 3
     with RunStore(out / "store.sqlite", new=False) as store:
         assert len(taken) > 5 and store.measurements()[: len(taken)] == taken
+
+
+def test_a_measurement_of_an_old_run_is_read_and_judged_by_its_samples(old_run: Path) -> None:
+    with RunStore(old_run / "store.sqlite", new=False) as store:
+        stored = [row.content for row in store.measurements() if row.content.get("format") == "hwnas-measurement@1"]
+    found = [Measurement.from_json(content) for content in stored]
+    assert len(found) > 3 and [measurement.doubts for measurement in found] == [()] * len(found)
+    slow = found[0].to_json() | {"format": "hwnas-measurement@1", "reference_ms": found[0].reference_ms / 2}
+    assert [doubt.name for doubt in Measurement.from_json(slow).doubts] == ["other-speed"]
 
 
 def test_an_old_run_is_not_written_to_unless_this_version_can_go_on_with_it(old_run: Path) -> None:

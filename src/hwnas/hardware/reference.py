@@ -12,6 +12,7 @@ from hwnas.core.seeds import seed_for
 from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.sessions import Plan, Timer, default_rounds
+from hwnas.hardware.steadiness import throttled
 from hwnas.hardware.store import Reference, TargetStore
 from hwnas.hardware.targets import Target
 
@@ -50,7 +51,7 @@ def reference_ms(target: Target, store: TargetStore, timer: Timer, progress: Pro
         target: where.
         store: where it is kept.
         timer: runs the sessions.
-        progress: told if something stored could not be used.
+        progress: told if something stored could not be used, or if the machine did not keep its speed.
 
     Returns:
         Its latency in ms.
@@ -67,9 +68,15 @@ def _measure_reference(target: Target, timer: Timer, progress: Progress) -> Refe
     shape = target.key.input_shape
     file, rounds = untrained(reference_network(shape), open_engine(target.name)), default_rounds(shape)
     progress.stage("measure the reference network", REFERENCE_SESSIONS)
-    medians = []
+    sessions_ms = []
     for index in range(REFERENCE_SESSIONS):
         session = timer.time_session(target, {REFERENCE: file}, Plan(rounds, seed_for(0, "reference", index)))
-        medians.append(median(session.samples[REFERENCE].on(target)))
-        progress.advance(index + 1, {"ms": medians[-1]})
-    return Reference(median(medians), REFERENCE_SESSIONS, rounds)
+        sessions_ms.append(session.samples[REFERENCE].on(target))
+        progress.advance(index + 1, {"ms": median(sessions_ms[-1])})
+    doubt = throttled(sessions_ms)
+    if doubt:
+        progress.say(
+            f"{doubt.says} Every latency on {target.name} is a multiple of its long-run median, which was measured "
+            "just now: set HWNAS_CACHE to another directory and start again when the machine is calm."
+        )
+    return Reference(median(map(median, sessions_ms)), REFERENCE_SESSIONS, rounds)

@@ -24,12 +24,14 @@ from hwnas.hardware.fields import numbers, positive, rows, text, whole
 from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.reference import REFERENCE, reference_ms, reference_network
 from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, default_rounds
+from hwnas.hardware.steadiness import Doubt, doubts
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
 
 SESSIONS = 5  # the least for which the t-interval is short enough to be of use: t = 2.8 standard errors
 GROUP_BYTES = 200_000_000  # of files timed side by side, which an engine may hold three times over
-FORMAT = "hwnas-measurement@1"
+FORMAT = "hwnas-measurement@2"
+WITHOUT_DOUBTS = "hwnas-measurement@1"  # all of one thread; read, and judged by its samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Measurement:
         unstable: rounds in which something else took the processor, kept after repeating did not help.
         reference_ms: the reference's long-run median, which the ratios were multiplied by.
         raw: every sample.
+        doubts: what speaks against trusting it; empty where nothing does.
     """
 
     target_id: str
@@ -71,6 +74,7 @@ class Measurement:
     unstable: int
     reference_ms: float
     raw: tuple[RawSession, ...]
+    doubts: tuple[Doubt, ...]
 
     def inside(self, budget_ms: float) -> bool:
         """Whether the upper end of the interval is within the budget."""
@@ -87,10 +91,11 @@ class Measurement:
         Raises:
             FileFormatError: another format, or a field is missing or wrong.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-            raise FileFormatError(f"expected a measurement in format {FORMAT!r}")
+        if not isinstance(data, Mapping) or data.get("format") not in (FORMAT, WITHOUT_DOUBTS):
+            raise FileFormatError(f"expected a measurement in format {FORMAT!r} or {WITHOUT_DOUBTS!r}")
         try:
             lower, upper = numbers(data["interval_ms"])
+            raw, reference = tuple(_raw_session(row) for row in rows(data["raw"])), positive(data["reference_ms"])
             return Measurement(
                 target_id=text(data["target_id"]),
                 file_sha256=text(data["file_sha256"]),
@@ -101,8 +106,13 @@ class Measurement:
                 wall_p90_ms=positive(data["wall_p90_ms"]),
                 rounds=whole(data["rounds"]),
                 unstable=whole(data["unstable"]),
-                reference_ms=positive(data["reference_ms"]),
-                raw=tuple(_raw_session(row) for row in rows(data["raw"])),
+                reference_ms=reference,
+                raw=raw,
+                doubts=(
+                    tuple(Doubt.from_json(row) for row in rows(data["doubts"]))
+                    if data["format"] == FORMAT
+                    else _doubts(raw, reference, threads=1)
+                ),
             )
         except (KeyError, TypeError, ValueError) as reason:
             raise FileFormatError(f"measurement: a field is missing or wrong ({reason!r})") from None
@@ -206,6 +216,7 @@ def _measurement(
     latencies_ms = tuple(yardstick_ms * session.ratio(name, REFERENCE, target) for session in sessions)
     wall_ms = np.concatenate([session.samples[name].wall_ms for session in sessions])
     pairs = [(session.samples[name], session.samples[REFERENCE]) for session in sessions]
+    raw = tuple(RawSession(own.cpu_ms, own.wall_ms, ref.cpu_ms, ref.wall_ms) for own, ref in pairs)
     return Measurement(
         target_id=target.key.id,
         file_sha256=file.sha256,
@@ -217,8 +228,17 @@ def _measurement(
         rounds=len(wall_ms),
         unstable=sum(session.unstable for session in sessions),
         reference_ms=yardstick_ms,
-        raw=tuple(RawSession(own.cpu_ms, own.wall_ms, ref.cpu_ms, ref.wall_ms) for own, ref in pairs),
+        raw=raw,
+        doubts=_doubts(raw, yardstick_ms, target.key.threads),
     )
+
+
+def _doubts(raw: Sequence[RawSession], yardstick_ms: float, threads: int) -> tuple[Doubt, ...]:
+    if threads == 1:
+        file, reference = [row.cpu_ms for row in raw], [row.reference_cpu_ms for row in raw]
+    else:
+        file, reference = [row.wall_ms for row in raw], [row.reference_wall_ms for row in raw]
+    return doubts(file, reference, yardstick_ms)
 
 
 def _raw_session(row: Any) -> RawSession:
