@@ -35,6 +35,7 @@ def measure(
     hwnas measure mobilenet-v2 --resolution 192
 
     Inside the budget means: the upper end of the 95 % interval over the sessions is within it. Exit code 3 if not.
+    Lines that begin with "!" say why the figures may not be trusted, and what to do; they change no exit code.
     """
     from hwnas import api
     from hwnas.cli.progress import TerminalProgress
@@ -59,6 +60,8 @@ def measure(
             f"target {found.target.name} {found.target.key.id}: {', '.join(f'{k} {v}' for k, v in key.items())}\n"
             f"file sha256 {latency.file_sha256}"
         )
+        for doubt in latency.doubts:
+            show_text(f"! {doubt.says} {doubt.advice}")
         if found.budget_ms is not None:
             verdict = "inside" if found.inside_budget else "not inside"
             show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")

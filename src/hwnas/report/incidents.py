@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hwnas.report import wording
-from hwnas.report.reading import mapping, number, rows, text
+from hwnas.report.reading import entries, mapping, number, rows, text
 
 MOST = 10
 
@@ -39,9 +39,18 @@ def incidents(result: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
 
 
 def warnings(result: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the course of the search, and what to do about it; one entry each."""
-    found = [f"{text(row.get('says'))} {text(row.get('advice'))}".strip() for row in rows(result.get("warnings"))]
+    """What is wrong with the course of the search or the latencies, and what to do about it; one entry each."""
+    found = [_finding(row) for row in rows(result.get("warnings"))]
+    doubted: dict[str, list[str]] = {}  # measured side by side, networks share what was wrong with the machine
+    for item in entries(result):
+        for row in rows(mapping(item.data.get("latency")).get("doubts")):
+            doubted.setdefault(_finding(row), []).append(item.label)
+    found += [f"Latency of {', '.join(labels)}: {said}" for said, labels in doubted.items() if said]
     return [said for said in found if said][:MOST]
+
+
+def _finding(row: Mapping[str, Any]) -> str:
+    return f"{text(row.get('says'))} {text(row.get('advice'))}".strip()
 
 
 def _setback(row: Mapping[str, Any]) -> str:

@@ -123,6 +123,7 @@ def _timing(searched: Entry, said: Words) -> list[tuple[str, str]]:
             "rounds",
             rounds if unstable is None else f"{rounds}, {wording.count(unstable)} of them unstable in spite of repeats",
         ),
+        ("in doubt", " ".join(text(row.get("says")) for row in rows(latency.get("doubts")))),
         ("sha256", text(latency.get("file_sha256"))),
     ]
     return [(name, value) for name, value in facts if value and value != wording.MISSING]

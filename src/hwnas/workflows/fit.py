@@ -128,6 +128,8 @@ def _close_loop(
         files = {role: delivery.model for role, delivery in deliveries.items()}
         with accounted(run, f"measure/{turn}", progress):
             found = measured(job, run, files, SHIPPED, progress)
+        for said in dict.fromkeys(f"{row.says} {row.advice}" for one in found.values() for row in one.doubts):
+            progress.say(said)
         for role, delivery in deliveries.items():
             trial = delivery.chosen.trial
             rounds.append({**round_row(trial, found[role], limits, SHIPPED), "role": role})

@@ -202,6 +202,21 @@ def test_a_search_that_collapsed_says_so_and_what_to_do() -> None:
     assert len(incidents({"warnings": [warning] * 50}, [])) == 10
 
 
+def test_doubts_about_latencies_are_said_once_with_the_networks_that_they_concern() -> None:
+    heat = {"name": "throttled", "figures": {"change": 1.4}, "says": "It <slowed> down.", "advice": "Cool it."}
+    uneven = {"name": "uneven", "figures": {"change": 1.2}, "says": "It was uneven.", "advice": "Again."}
+    latency = {"median_ms": 1.0, "rounds": 60, "unstable": 2}
+    result = {
+        "network": {"label": "searched", "latency": {**latency, "doubts": [heat]}},
+        "baselines": [{"label": "fixed", "latency": {**latency, "doubts": [heat, uneven, "x", {}]}}, {"latency": {}}],
+    }
+    assert incidents(result, []) == [
+        "Latency of searched, fixed: It <slowed> down. Cool it.", "Latency of fixed: It was uneven. Again."
+    ]  # fmt: skip
+    page = render_report(result, [])
+    assert "in doubt" in page and page.count("It &lt;slowed&gt; down.") == 2 and page.count("It was uneven.") == 1
+
+
 def test_the_share_of_removed_layers_is_drawn_where_it_was_recorded() -> None:
     def lines(removed: float | None) -> list[dict[str, object]]:
         shares = {"entropy": 0.5, "latency": 1.0, "removed": removed}
