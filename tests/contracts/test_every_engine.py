@@ -9,7 +9,9 @@ from hwnas.core.network import lower
 from hwnas.core.primitives import Primitive
 from hwnas.core.protocols import Engine
 from hwnas.hardware.engines import ENGINES, open_engine
+from hwnas.runs.stored import MODEL_FILES
 from hwnas.testing.engines import EngineContract, networks
+from hwnas.workflows.files import model_name
 
 
 @pytest.fixture(params=ENGINES)
@@ -22,6 +24,10 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 class TestEveryEngine(EngineContract):
     pass
+
+
+def test_a_run_knows_what_every_engine_delivers(engine: Engine) -> None:
+    assert model_name(engine.suffix) in MODEL_FILES
 
 
 def test_the_networks_hold_every_primitive() -> None:

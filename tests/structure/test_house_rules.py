@@ -39,6 +39,7 @@ SUBPROCESSES = {
     "src/hwnas/hardware/sessions.py": "measures in a process of its own",
     "src/hwnas/evaluation/process.py": "starts the children that train and search",
     "src/hwnas/runs/provenance.py": "asks git for the commit",
+    "src/hwnas/hardware/engines/mnn.py": "a converter that prints, crashes, and writes where it stands",
 }
 NO_CALLS = set(
     "eval exec compile __import__ os.system os.popen os.startfile os.posix_spawn torch.hub.load torch.jit.load "
@@ -50,7 +51,13 @@ NO_CALLS = set(
 MODULES_BY_NAME = {
     "src/hwnas/core/on_demand.py": "loads our own modules when they are asked for, by tables in the code"
 }
-REASONS = {"socket": SOCKETS, "subprocess": SUBPROCESSES, "importlib.import_module": MODULES_BY_NAME}
+C_FUNCTIONS = {"src/hwnas/hardware/engines/mnn.py": "fflush: what C code printed must not come out later"}
+REASONS = {
+    "ctypes": C_FUNCTIONS,
+    "socket": SOCKETS,
+    "subprocess": SUBPROCESSES,
+    "importlib.import_module": MODULES_BY_NAME,
+}
 NO_METHODS = {"extractall", "enable_load_extension", "load_extension", "register_custom_ops_library", "executescript"}
 # A keyword that must be given, and its value.
 NEEDED = {

@@ -15,6 +15,8 @@ TARGETS: dict[str, str] = {
     "onnxruntime-f32": "ONNX Runtime on this machine's CPU: f32, one image, one thread (short: onnxruntime)",
     "ncnn-f32": "ncnn on this machine's CPU: f32 (short: ncnn)",
     "litert-f32": "LiteRT (TensorFlow Lite) with XNNPACK on this machine's CPU: f32 (short: litert)",
+    "mnn-f32": "MNN on this machine's CPU: f32 (short: mnn)",
+    "torch-f32": "PyTorch's eager mode on this machine's CPU, without any engine: f32 (short: torch)",
 }
 _GRADIENT = "ProxylessNAS's gradient form: a supernet, and gates that learn from its loss and a latency model"
 

@@ -13,7 +13,14 @@ from hwnas.report.reading import mapping, number, text
 
 MISSING = "–"
 _SPACE = "\u00a0"  # between a figure and its unit, so that no line breaks there
-_ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn", "mnn": "MNN", "litert": "LiteRT"}
+_ENGINES = {
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "ncnn": "ncnn",
+    "mnn": "MNN",
+    "litert": "LiteRT",
+    "torch": "PyTorch",
+}
 _MONTHS = ("January February March April May June July August September October November December").split()
 _ROLES = {
     "searched": "found by the search",

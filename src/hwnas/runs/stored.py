@@ -22,7 +22,14 @@ COMPARISON_FORMAT = "hwnas-comparison@2"  # 2 as theirs: sealed
 CONFIG, ENVIRONMENT, METRICS, RESULT = "config.yaml", "env.json", "metrics.jsonl", "result.json"
 COMPARISON = "comparison.json"  # of several searches, in the place of a result
 BASELINES, LATENCY = "baselines", "latency"
-MODEL_FILES = ("model.onnx", "model.int8.onnx", "model.mnn", "model.ncnn.zip", "model.tflite", "model.pte", "model.pt2")
+MODEL_FILES = (
+    "model.onnx",
+    "model.int8.onnx",
+    "model.mnn",
+    "model.ncnn.zip",
+    "model.tflite",
+    "model.torch.safetensors",
+)
 NETWORK_FILES = ("architecture.json", "network.json", "weights.safetensors", "network.py", *MODEL_FILES)
 OUTPUTS = (METRICS, RESULT, COMPARISON, *NETWORK_FILES, "report.html")  # what a run writes, besides what it resumes by
 METRICS_END = "end"  # the last line of a finished run's metrics.jsonl: how many bytes are before it

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, quoted
 from hwnas.core.protocols import Engine
 from hwnas.hardware.engines.litert import LiteRtEngine
+from hwnas.hardware.engines.mnn import MnnEngine
 from hwnas.hardware.engines.ncnn import NcnnEngine
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.engines.onnxruntime_int8 import OnnxRuntimeInt8Engine
 from hwnas.hardware.engines.openvino import OpenVinoEngine, openvino_bf16
+from hwnas.hardware.engines.torch_eager import TorchEngine
 
 ENGINES: dict[str, Callable[[int, int], Engine]] = {  # by name; each takes threads and batch
     "onnxruntime-f32": OnnxRuntimeEngine,
@@ -21,10 +23,17 @@ ENGINES: dict[str, Callable[[int, int], Engine]] = {  # by name; each takes thre
     "openvino-bf16": openvino_bf16,
     "ncnn-f32": NcnnEngine,
     "litert-f32": LiteRtEngine,
+    "mnn-f32": MnnEngine,
+    "torch-f32": TorchEngine,
 }
 ALIASES: dict[str, str] = {
-    "onnxruntime": "onnxruntime-f32", "openvino": "openvino-f32", "ncnn": "ncnn-f32", "litert": "litert-f32",
-}  # fmt: skip
+    "onnxruntime": "onnxruntime-f32",
+    "openvino": "openvino-f32",
+    "ncnn": "ncnn-f32",
+    "litert": "litert-f32",
+    "mnn": "mnn-f32",
+    "torch": "torch-f32",
+}
 MOST = 1024  # threads, or images a call
 
 
