@@ -1,9 +1,6 @@
-"""How near ncnn's scores are to torch's, what a borrowed array does to them, and what a file costs. Prints JSON.
+"""What a borrowed array does to ncnn's scores, layer by layer, and what reading a file costs. Prints JSON.
 
-Errors are the largest difference from torch in f64 over the deviation of its scores; beside ncnn stand ONNX Runtime and
-torch in f32 on the same arrays. "random" arrays are those that networks are timed with, "used" ones have batch-norms
-with random scales and shifts, which in deep networks lets small differences grow. Times are process CPU time, the
-engines taken in turn; a ratio is the median over rounds.
+Agreement and costs beside ONNX Runtime are those of `engine_files.py`.
 
     python benchmarks/ncnn_files.py --networks proxyless-cpu mobilenet-v2 --rounds 15
 """
@@ -16,6 +13,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from engine_files import BESIDE, agreement, costs, error, scores_of_torch
 from hwnas.formats.arrays import random_arrays
 from hwnas.formats.ncnn_reading import read_ncnn
 from hwnas.hardware.engines import open_engine
@@ -23,35 +21,6 @@ from hwnas.networks.catalogue import NETWORKS, published
 from hwnas.nn.build import build, load_arrays
 from hwnas.runs.provenance import environment
 from hwnas.testing.engines import used_arrays
-
-ENGINES = ("ncnn", "onnxruntime")
-
-
-def error(found, expected) -> float | None:
-    """None where scores are not finite: such weights let a network overflow."""
-    worst = float(np.abs(found - expected).max() / expected.std())
-    return worst if np.isfinite(worst) else None
-
-
-def scores_of_torch(network, arrays, images, kind) -> np.ndarray:
-    module = build(network).eval()
-    load_arrays(module, arrays)
-    with torch.inference_mode():
-        return module.to(kind)(torch.from_numpy(images).to(kind)).numpy()
-
-
-def agreement(name: str) -> dict:
-    network = published(name).network()
-    images = np.random.default_rng(2).standard_normal((2, *network.input_shape), dtype=np.float32)
-    found = {}
-    for kind, arrays in (("random", random_arrays(network, 0)), ("used", used_arrays(network, 1))):
-        exact = scores_of_torch(network, arrays, images, torch.float64)
-        row = {"torch": error(scores_of_torch(network, arrays, images, torch.float32), exact)}
-        for target in ENGINES:
-            engine = open_engine(target)
-            row[target] = error(engine.predict(engine.write(network, arrays), images), exact)
-        found[kind] = row
-    return found
 
 
 def borrowed(name: str) -> dict:
@@ -118,33 +87,16 @@ def by_layer(name: str) -> list[dict]:
     return rows
 
 
-def costs(name: str, rounds: int) -> dict:
-    """CPU milliseconds of writing a file, loading it (which runs it once), and running it."""
+def check_cpu_ms(name: str, rounds: int) -> list[float]:
+    """Of reading a file line by line, which is a part of loading it: least, median, most."""
     network = published(name).network()
-    arrays = random_arrays(network, 0)
-    engines = {target: open_engine(target) for target in ENGINES}
-    rows: dict[str, list[float]] = {}
-    for turn in range(rounds + 1):  # the first warms up
-        for target, engine in engines.items():
-            marks = [time.process_time()]
-            model = engine.write(network, arrays)
-            marks.append(time.process_time())
-            run = engine.load(model, network.input_shape)
-            marks.append(time.process_time())
-            run()
-            marks.append(time.process_time())
-            if target == "ncnn":
-                read_ncnn(model)
-                marks.append(time.process_time())
-            for part, start, end in zip(("write", "load", "run", "check"), marks, marks[1:], strict=False):
-                if turn:
-                    rows.setdefault(f"{target} {part}", []).append(1000 * (end - start))
-    ratios = {
-        part: median(a / b for a, b in zip(rows[f"ncnn {part}"], rows[f"onnxruntime {part}"], strict=True))
-        for part in ("write", "load", "run")
-    }
-    spread = {what: [min(row), median(row), max(row)] for what, row in rows.items()}
-    return {"cpu_ms_least_median_most": spread, "ncnn_over_onnxruntime": ratios}
+    model = open_engine("ncnn").write(network, random_arrays(network, 0))
+    taken = []
+    for _ in range(rounds):
+        start = time.process_time()
+        read_ncnn(model)
+        taken.append(1000 * (time.process_time() - start))
+    return [min(taken), median(taken), max(taken)]
 
 
 def main() -> None:
@@ -155,11 +107,12 @@ def main() -> None:
     torch.set_num_threads(1)
     result = {
         "environment": environment(),
-        "engines": {target: open_engine(target).fingerprint() for target in ENGINES},
-        "agreement": {name: agreement(name) for name in options.networks},
+        "engines": {target: open_engine(target).fingerprint() for target in ("ncnn", BESIDE)},
+        "agreement": {name: agreement(name, "ncnn") for name in options.networks},
         "borrowed": borrowed(options.networks[0]),
         "by_layer": by_layer(options.networks[0]),
-        "costs": costs(options.networks[0], options.rounds),
+        "costs": costs(options.networks[0], "ncnn", options.rounds),
+        "check_cpu_ms_least_median_most": check_cpu_ms(options.networks[0], options.rounds),
     }
     print(json.dumps(result, indent=2))
 
