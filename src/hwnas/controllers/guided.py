@@ -37,7 +37,7 @@ from hwnas.controllers.random import RandomOrder
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import InputError, fields_of
-from hwnas.core.protocols import AccuracyPredictor, FittedPredictor, Prediction
+from hwnas.core.predictor import AccuracyPredictor, FittedPredictor, Prediction
 from hwnas.core.seeds import rng_for
 
 Plane = tuple[np.ndarray, float]

@@ -147,44 +147,6 @@ class Evaluator(Ranker, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is expected of several architectures, in their order.
-
-    Args:
-        means: (architectures,), in the unit of what was learned.
-        deviations: (architectures,), how far off they may be; None where the predictor does not know.
-    """
-
-    means: np.ndarray
-    deviations: np.ndarray | None = None
-
-
-class FittedPredictor(Protocol):
-    """A predictor that has learned: a value, which more lessons do not change."""
-
-    def predict(self, architectures: Sequence[Architecture]) -> Prediction:
-        """What is expected of each of at least one architecture."""
-        ...
-
-
-class AccuracyPredictor(Protocol):
-    """Learns from architectures of one space whose accuracies, or scores, are known."""
-
-    @property
-    def name(self) -> str:
-        """What it is, with whatever changes what it learns."""
-        ...
-
-    def fit(self, architectures: Sequence[Architecture], accuracies: Sequence[float]) -> FittedPredictor:
-        """What it makes of these; equal lessons in equal order give equal predictions.
-
-        Raises:
-            InputError: fewer than two architectures, or an accuracy that is missing or not finite.
-        """
-        ...
-
-
 class Controller(Protocol):
     """Proposes architectures and learns from their scores.
 
@@ -282,6 +244,28 @@ class Engine(Protocol):
 
         Raises:
             EvaluationFailed: it refuses the file or the images; the message says why.
+        """
+        ...
+
+
+@runtime_checkable
+class ProfilingEngine(Engine, Protocol):
+    """An engine that can say where the time of a run goes."""
+
+    def profile(self, model: bytes, input_shape: Shape, runs: int) -> Mapping[str, float]:
+        """What each kernel takes inside a run, by the engine's own profiler, in ms.
+
+        Args:
+            model: one of its files.
+            input_shape: (channels, height, width) of its images.
+            runs: at least 1, besides those to warm up; the median of each kernel counts.
+
+        Returns:
+            By name of the file's node, one of them for a kernel that computes several; in the order in which they
+            run. A kernel that computes none of them, such as a change of layout, has the engine's name.
+
+        Raises:
+            EvaluationFailed: it refuses the file; the message says why.
         """
         ...
 

@@ -15,7 +15,7 @@ import numpy as np
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import ChoiceSpace
 from hwnas.core.errors import InputError
-from hwnas.core.protocols import AccuracyPredictor, Prediction
+from hwnas.core.predictor import AccuracyPredictor, Prediction
 from hwnas.core.seeds import seed_for
 
 # Of the Gaussian process: squared length scales by how many choices are live, and noise by signal variance.

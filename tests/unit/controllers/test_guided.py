@@ -23,7 +23,7 @@ from hwnas.controllers.random import RandomController
 from hwnas.core.architecture import Architecture
 from hwnas.core.choices import Choice, ChoiceSpace
 from hwnas.core.errors import FileFormatError, InputError
-from hwnas.core.protocols import Prediction
+from hwnas.core.predictor import Prediction
 from hwnas.core.seeds import rng_for
 from hwnas.strategies.guided import controller as guided
 
