@@ -20,7 +20,7 @@ from hwnas.core.errors import EvaluationFailed
 from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv
 from hwnas.core.nasnet import NasnetCell
 from hwnas.core.network import NetworkSpec, Node
-from hwnas.core.protocols import Engine
+from hwnas.core.protocols import Engine, ProfilingEngine
 from hwnas.core.pyramid import PyramidTreeBlock
 from hwnas.formats.arrays import random_arrays
 from hwnas.formats.onnx_file import to_onnx
@@ -90,6 +90,17 @@ class EngineContract:
             runner = engine.load(_model(engine, network), network.input_shape)
             for _ in range(3):
                 runner()
+
+    def test_a_profiler_tells_of_the_network(self, engine: Engine) -> None:
+        """Where there is one, most kernels go by names of the file's nodes, which begin with those of the layers."""
+        if not isinstance(engine, ProfilingEngine):
+            return
+        for network in networks().values():
+            layers = tuple(f"{node.name}." for node in network.nodes)
+            kernels = engine.profile(_model(engine, network), network.input_shape, 2)
+            assert min(kernels.values()) >= 0 and sum(kernels.values()) > 0
+            named = [kernel for kernel in kernels if kernel.startswith(layers)]
+            assert 2 * len(named) > len(kernels), sorted(kernels)
 
     def test_what_is_no_model_is_refused(self, engine: Engine) -> None:
         """A damaged file is an EvaluationFailed, when loading and when predicting."""

@@ -16,7 +16,7 @@ from hwnas.core.seeds import seed_for
 from hwnas.data.images import ImageData
 from hwnas.evaluation.standalone import Score, score
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.hardware.engines import open_engine
+from hwnas.hardware.engines import PROOF, open_engine
 from hwnas.hardware.layers import network_id
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.canonical import canonical_sha256
@@ -33,8 +33,6 @@ from hwnas.workflows.files import write_network_files
 from hwnas.workflows.plan import train_plan
 from hwnas.workflows.result import data_facts
 from hwnas.workflows.statistics import wilson_interval
-
-PROOF = "onnxruntime-f32"  # whose engine proves the exported file; it is not timed here
 
 
 @dataclass(frozen=True)

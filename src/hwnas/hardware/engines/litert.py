@@ -12,13 +12,14 @@ from typing import Any, final
 
 import numpy as np
 
-from hwnas.core.errors import EvaluationFailed, TargetUnavailable, quoted
+from hwnas.core.errors import EvaluationFailed, quoted
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.litert_file import to_litert
 from hwnas.formats.litert_model import is_whole
 from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.libraries import LITERT
 
 _STDERR = 2
 _one_at_a_time = threading.Lock()
@@ -39,12 +40,8 @@ class LiteRtEngine:
     suffix = ".tflite"
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
-        try:
+        with LITERT.needed_by("litert-f32"):
             from ai_edge_litert import interpreter
-        except ImportError as reason:
-            raise TargetUnavailable(
-                f"target 'litert-f32' needs the package ai-edge-litert ({reason}): pip install 'hwnas[litert]'"
-            ) from None
         self._vendor: Any = interpreter
         self._threads = threads
         self._batch = batch

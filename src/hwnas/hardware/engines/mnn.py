@@ -19,13 +19,14 @@ from uuid import UUID
 
 import numpy as np
 
-from hwnas.core.errors import EvaluationFailed, InputError, TargetUnavailable
+from hwnas.core.errors import EvaluationFailed, InputError
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_crop import with_slices
 from hwnas.formats.onnx_file import to_onnx
 from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.libraries import MNN as LIBRARY
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 
 _STDOUT = 1
@@ -75,13 +76,8 @@ class MnnEngine:
     suffix = ".mnn"
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
-        try:
-            with _silent_stdout():  # it says there what the processor can do
-                import MNN
-        except ImportError as reason:
-            raise TargetUnavailable(
-                f"target 'mnn-f32' needs the package MNN ({reason}): pip install 'hwnas[mnn]'"
-            ) from None
+        with LIBRARY.needed_by("mnn-f32"), _silent_stdout():  # it says there what the processor can do
+            import MNN
         self._vendor: Any = MNN
         self._threads = threads
         self._batch = batch

@@ -17,6 +17,7 @@ from hwnas.formats.ncnn_file import BIN, PARAM, to_ncnn
 from hwnas.formats.ncnn_reading import read_ncnn
 from hwnas.formats.onnx_file import INPUT_NAME, OUTPUT_NAME
 from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.libraries import NCNN
 
 
 @final
@@ -38,12 +39,8 @@ class NcnnEngine:
     suffix = ".ncnn.zip"
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
-        try:
+        with NCNN.needed_by("ncnn-f32"):
             import ncnn
-        except ImportError as reason:
-            raise TargetUnavailable(
-                f"target 'ncnn-f32' needs the package ncnn ({reason}): pip install 'hwnas[ncnn]'"
-            ) from None
         self._vendor: Any = ncnn
         self._threads = threads
         self._batch = batch

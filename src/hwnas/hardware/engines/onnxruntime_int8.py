@@ -18,7 +18,10 @@ from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_file import to_onnx
 from hwnas.hardware.engines.calls import CALIBRATION_IMAGES, some_images
+from hwnas.hardware.engines.libraries import ONNXRUNTIME
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
+
+_WARNING, _FATAL = 2, 4  # severities of ONNX Runtime's logger
 
 
 @final
@@ -33,12 +36,15 @@ class OnnxRuntimeInt8Engine:
         batch: images a call.
 
     Raises:
-        TargetUnavailable: the package onnxruntime is not installed.
+        TargetUnavailable: the package onnxruntime is not installed, too old or broken.
     """
 
     suffix = ".int8.onnx"
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
+        with ONNXRUNTIME.needed_by("onnxruntime-int8"):
+            import onnxruntime  # noqa: F401 - what is missing is said with the name of this target
+
         self._plain = OnnxRuntimeEngine(threads, batch)
         self._batch = batch
 
@@ -86,6 +92,10 @@ class OnnxRuntimeInt8Engine:
         """Class scores (images, classes) of float32 images."""
         return self._plain.predict(model, images_BCHW)
 
+    def profile(self, model: bytes, input_shape: Shape, runs: int) -> Mapping[str, float]:
+        """What each kernel of a quantised file takes inside a run, in ms."""
+        return self._plain.profile(model, input_shape, runs)
+
 
 def _quantised(model: Any, batch: int, images_BCHW: np.ndarray | None) -> bytes:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -122,12 +132,16 @@ def _quantised(model: Any, batch: int, images_BCHW: np.ndarray | None) -> bytes:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """The quantiser advises what is done already, through the root logger and by printing."""
+    """The quantiser advises and complains by printing, through the root logger and through ONNX Runtime's own."""
+    import onnxruntime
+
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)
+    root.setLevel(logging.CRITICAL + 1)
+    onnxruntime.set_default_logger_severity(_FATAL)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
+        onnxruntime.set_default_logger_severity(_WARNING)  # as it begins; there is no way to ask
         root.setLevel(level)

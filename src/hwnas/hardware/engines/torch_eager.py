@@ -9,12 +9,13 @@ from typing import Any, final
 
 import numpy as np
 
-from hwnas.core.errors import EvaluationFailed, InputError, TargetUnavailable
+from hwnas.core.errors import EvaluationFailed, InputError
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.arrays import check_arrays
 from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.libraries import TORCH
 
 _NETWORK = "network"  # the one key of a file's metadata: of several, safetensors draws the order anew at every call
 _LENGTH_BYTES = 8  # of the length of a file's header, little-endian, before the header itself
@@ -40,12 +41,8 @@ class TorchEngine:
     suffix = ".torch.safetensors"
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
-        try:
+        with TORCH.needed_by("torch-f32"):
             import torch
-        except (ImportError, OSError) as reason:
-            raise TargetUnavailable(
-                f"target 'torch-f32' needs the package torch ({reason}): pip install torch"
-            ) from None
         self._vendor: Any = torch
         self._threads = threads
         self._batch = batch
