@@ -131,7 +131,7 @@ def onnx_of_an_endless_image(scene: Scene) -> None:
     written(scene, graph)
 
 
-@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(1,))
+@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(2,))
 def onnx_that_fills_memory(scene: Scene) -> None:
     size = helper.make_tensor("s", TensorProto.INT64, [1], [2**40])
     nodes = (
@@ -141,18 +141,18 @@ def onnx_that_fills_memory(scene: Scene) -> None:
     written(scene, add(size, nodes=nodes))
 
 
-@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(1,))
+@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(2,))
 def onnx_with_an_operator_of_its_own(scene: Scene) -> None:
     written(scene, add(nodes=(helper.make_node("Evil", ["x"], ["y"], domain="evil.so"),)), "evil.so")
 
 
-@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(1,))
+@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(2,))
 def onnx_that_calls_python(scene: Scene) -> None:
     node = helper.make_node("PythonOp", ["x"], ["ctx", "y"], domain="com.microsoft", func_name="os.system")
     written(scene, add(nodes=(node,)), "com.microsoft")
 
 
-@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(1,))
+@attack(*MEASURE, words="onnxruntime cannot run this file", codes=(2,))
 def onnx_with_a_context_in_another_file(scene: Scene) -> None:
     node = helper.make_node(
         "EPContext", ["x"], ["y"], domain="com.microsoft", embed_mode=0, ep_cache_context="../../outside/secret.bin",

@@ -36,7 +36,7 @@ SOCKETS = {
     "src/hwnas/compose/table_child.py": "the same",
 }
 SUBPROCESSES = {
-    "src/hwnas/hardware/sessions.py": "measures in a process of its own",
+    "src/hwnas/hardware/worker_process.py": "measures in a process of its own",
     "src/hwnas/evaluation/process.py": "starts the children that train and search",
     "src/hwnas/runs/provenance.py": "asks git for the commit",
     "src/hwnas/hardware/engines/mnn.py": "a converter that prints, crashes, and writes where it stands",

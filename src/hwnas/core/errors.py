@@ -10,7 +10,8 @@
     ├── UnknownLayer            a cost table lacks a layer                                  exit 2
     ├── EvaluationFailed        one architecture could not be evaluated                     exit 1
     │   ├── Diverged            because its numbers were not finite                         exit 1
-    │   ├── OutOfMemory         because memory ran out                                      exit 1
+    │   ├── ModelRefused        because its engine refuses it, or lacks an operation        exit 2
+    │   ├── OutOfMemory         because memory ran out                                      exit 2
     │   └── ProcessLost         because the process that did it crashed or hung             exit 1
     └── RunError                a run directory that cannot be continued                    exit 2
 
@@ -153,9 +154,16 @@ class Diverged(EvaluationFailed):
     status = "FAILED(nan)"
 
 
+class ModelRefused(EvaluationFailed):
+    """An engine refuses a network or a file, or lacks one of its operations; the message gives the engine's reason."""
+
+    exit_code = 2
+
+
 class OutOfMemory(EvaluationFailed):
     """Memory ran out, on the machine or on its accelerator; the message says what would need less."""
 
+    exit_code = 2
     status = "INFEASIBLE(oom)"
 
 

@@ -113,10 +113,14 @@ def check_sizes(graph: Graph) -> None:
         total += sum(map(prod, parameter_shapes(operation.primitive).values()))
         shown = "x".join(map(str, operation.shape))
         if prod(operation.shape) > LARGEST_VALUE:
-            raise InputError(f"operation {quoted(operation.name)} gives {shown}, more than {LARGEST_VALUE:,} values")
+            raise InputError(
+                f"operation {quoted(operation.name)} gives {shown}, more than {LARGEST_VALUE:,} values: take smaller "
+                "images, or fewer channels"
+            )
         if total > LARGEST_ARRAYS:
             raise InputError(
-                f"the arrays up to operation {quoted(operation.name)} hold more than {LARGEST_ARRAYS:,} values"
+                f"the arrays up to operation {quoted(operation.name)} hold more than {LARGEST_ARRAYS:,} values: take "
+                "fewer channels or classes"
             )
 
 

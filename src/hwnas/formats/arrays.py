@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from hwnas.core.errors import InputError
-from hwnas.core.graphs import array_shapes, check_array_shapes
+from hwnas.core.graphs import array_shapes, check_array_shapes, check_sizes
 from hwnas.core.network import NetworkSpec, lower
 from hwnas.core.primitives import Activation, Add, BatchNorm, Concat, Conv, Graph, Linear, Mul, Shape
 
@@ -54,12 +54,16 @@ def random_arrays(network: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
         Weights N(0, 2/fan-in), batch-norm weight 1, running mean and every bias 0, running variance about what its
         batch-norm reads, float32.
 
+    Raises:
+        InputError: the network is too large for memory.
+
     Source: He et al. 2015, eq. 10. Fan-in, not fan-out: a depthwise layer initialised by fan-out would shrink its input
         by the square root of its width. Values must stay of one size from end to end, as in a trained network: on
         denormal numbers CPUs are many times slower, and infinite ones make the result NaN.
     """
     rng = np.random.default_rng(seed)
     graph = lower(network)
+    check_sizes(graph)
     moments = _second_moments(graph)
     read = {operation.name: operation.inputs[0] for operation in graph.operations}
     arrays: dict[str, np.ndarray] = {}

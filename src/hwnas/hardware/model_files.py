@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hwnas.core.errors import EvaluationFailed, ModelRefused, OutOfMemory
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Engine
@@ -37,6 +40,30 @@ def untrained(network: NetworkSpec, engine: Engine) -> ModelFile:
         engine: writes the file.
 
     Raises:
-        EvaluationFailed: the engine cannot run such a network; the message says why.
+        ModelRefused: the engine cannot run such a network; the message says why.
+        OutOfMemory: memory ran out.
     """
-    return ModelFile(engine.write(network, random_arrays(network, seed=0)), network.input_shape)
+    with refusals():
+        return ModelFile(engine.write(network, random_arrays(network, seed=0)), network.input_shape)
+
+
+@contextmanager
+def refusals(name: str = "") -> Iterator[None]:
+    """Within, an engine writes or takes a file, or its refusal is told as one.
+
+    Args:
+        name: of the file, for messages.
+
+    Raises:
+        ModelRefused: the engine refuses it; the message says why.
+        OutOfMemory: memory ran out.
+    """
+    of = f"{name}: " if name else ""
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except EvaluationFailed as reason:
+        raise ModelRefused(f"{of}{reason}") from reason
+    except MemoryError as reason:
+        raise OutOfMemory(f"{of}memory ran out; measure smaller networks or images") from reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -134,12 +134,36 @@ def layer_table(
     if tuple(space.input_shape) != target.key.input_shape:
         raise InputError(f"the target was opened for images of {target.key.input_shape}, not {space.input_shape}")
     layers = {layer.key: layer for place in places(space) for layer in place.priced.values()}
+    known = layers_alone(target, layers, store, seed=seed, timer=timer, progress=progress)
+    return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
+
+
+def layers_alone(
+    target: Target, layers: Mapping[str, LocatedLayer], store: TargetStore, *, seed: int, timer: Timer,
+    progress: Progress,
+) -> Mapping[str, LayerLatency]:  # fmt: skip
+    """Layers timed as networks of one layer; those in the store are taken from there, the others measured and stored.
+
+    Args:
+        target: where.
+        layers: by key; each reads values of one shape.
+        store: keeps them under the target key.
+        seed: of the orders in which layers are timed.
+        timer: runs the sessions.
+        progress: told about every session.
+
+    Returns:
+        At least these layers, by key.
+
+    Raises:
+        InputError: a layer reads values of different shapes.
+    """
     yardstick_ms = reference_ms(target, store, timer, progress)
     known = store.read(target).layers
     missing = {key: layer for key, layer in layers.items() if key not in known}
     if missing:
         known = store.add_layers(target, _time_layers(target, missing, yardstick_ms, seed, timer, progress))
-    return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
+    return known
 
 
 def _time_layers(

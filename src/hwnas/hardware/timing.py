@@ -149,10 +149,10 @@ def measure(
     if sessions < 2:
         raise InputError(f"an interval needs at least 2 sessions, not {sessions}")
     timer, progress = timer or WorkerTimer(), progress or Silence()
-    yardstick_ms = reference_ms(target, store, timer, progress)
     files = {name: ModelFile(content, target.key.input_shape) for name, content in models.items()}
     plan = Plan(rounds or default_rounds(target.key.input_shape), seed)
     taken = run_sessions(target, files, plan, sessions, timer, progress, stage)
+    yardstick_ms = reference_ms(target, store, timer, progress)  # after it: a file that is refused is refused at once
     return {name: _measurement(target, files[name], name, taken[name], yardstick_ms) for name in models}
 
 

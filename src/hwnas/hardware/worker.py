@@ -1,4 +1,6 @@
-"""The measuring process: `python -m hwnas.hardware.worker`, one JSON request on stdin, raw samples on stdout.
+"""The measuring process: `python -m hwnas.hardware.worker`, one JSON request on stdin, one JSON answer on stdout.
+
+It times files side by side, has an engine's profiler say where the time of one goes, or tries whether an engine works.
 
 It has a process of its own so that nothing else shares its CPU clock, its caches' history or its crash. It ends when
 the process that asked is gone, however that died.
@@ -14,14 +16,18 @@ import select
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from hwnas.core.errors import EvaluationFailed, HwnasError, OutOfMemory, TargetUnavailable
-from hwnas.core.protocols import Runner
+from hwnas.core.errors import HwnasError, TargetUnavailable
+from hwnas.core.network import NetworkSpec
+from hwnas.core.primitives import Shape
+from hwnas.core.protocols import ProfilingEngine, Runner
 from hwnas.hardware.engines import open_engine
+from hwnas.hardware.model_files import refusals, untrained
 
 NS_PER_MS = 1e6
 LONGEST_STEP_MS = 0.5
@@ -36,7 +42,7 @@ def main() -> int:
     _leave_memory()
     try:
         _check_clock()
-        answer = _answer(request)
+        answer = _TASKS[request["task"]](request)
     except HwnasError as reason:
         answer = {"error": str(reason), "kind": type(reason).__name__}
     json.dump(answer, answers)
@@ -97,7 +103,7 @@ def _leave_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (min(allowed), hard))
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _timed(request: dict[str, Any]) -> dict[str, Any]:
     """Loads every model, runs the rounds, and says what one call of each took in each."""
     runners = _load(request)
     calls = [_calls_per_sample(runner, request["warm_up_calls"], request["sample_ms"]) for runner in runners]
@@ -113,17 +119,43 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _profiled(request: dict[str, Any]) -> dict[str, Any]:
+    """What each kernel of the only model takes, in the order in which they run."""
+    engine = open_engine(request["target"])
+    if not isinstance(engine, ProfilingEngine):
+        raise TargetUnavailable(f"target {request['target']!r} has no profiler")
+    (model,) = request["models"]
+    with refusals(model["name"]):
+        kernels = engine.profile(*_content(model), request["runs"])
+    return {"kernels": list(kernels.items())}
+
+
+def _tried(request: dict[str, Any]) -> dict[str, Any]:
+    """What the engine is, and what a network that it wrote itself takes, in ms of CPU time."""
+    engine = open_engine(request["target"])
+    network = NetworkSpec.from_json(request["network"])
+    with refusals():
+        runner = engine.load(untrained(network, engine).content, network.input_shape)
+    calls = _calls_per_sample(runner, request["warm_up_calls"], request["sample_ms"])
+    return {"fingerprint": engine.fingerprint(), "ms": _time(runner, calls)[0] / calls / NS_PER_MS}
+
+
+_TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "time": _timed, "profile": _profiled, "try": _tried
+}  # fmt: skip
+
+
 def _load(request: dict[str, Any]) -> list[Runner]:
     engine = open_engine(request["target"])
     runners = []
     for model in request["models"]:
-        try:
-            runners.append(engine.load(Path(model["path"]).read_bytes(), tuple(model["input_shape"])))
-        except EvaluationFailed as reason:
-            raise EvaluationFailed(f"{model['name']}: {reason}") from reason
-        except MemoryError as reason:
-            raise OutOfMemory(f"{model['name']}: memory ran out while it was loaded to be measured") from reason
+        with refusals(model["name"]):
+            runners.append(engine.load(*_content(model)))
     return runners
+
+
+def _content(model: dict[str, Any]) -> tuple[bytes, Shape]:
+    return Path(model["path"]).read_bytes(), tuple(model["input_shape"])
 
 
 def _calls_per_sample(runner: Runner, warm_up_calls: int, sample_ms: float) -> int:

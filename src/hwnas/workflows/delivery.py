@@ -19,6 +19,7 @@ from hwnas.data.stream import evaluation_batches
 from hwnas.evaluation.standalone import score
 from hwnas.formats.onnx_file import to_onnx
 from hwnas.hardware.engines import open_engine
+from hwnas.hardware.model_files import refusals
 from hwnas.nn.build import arrays_of, build, initialise
 from hwnas.runs.directory import RunDirectory
 from hwnas.training.device import TrainingDevice
@@ -108,7 +109,8 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     arrays = arrays_of(network)
     engine = open_engine(job.target.name)
     spec = job.space.decode(arch)
-    model = engine.write(spec, arrays, calibration_images(job.data))
+    with refusals():
+        model = engine.write(spec, arrays, calibration_images(job.data))
     parity = check_parity(network, model, job.data, job.device, engine)
     directory = run.path if role == "searched" else run.path / "baselines" / role
     write_network_files(directory, spec, arrays, {".onnx": to_onnx(spec, arrays), engine.suffix: model}, arch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -14,10 +15,11 @@ from hwnas.core.errors import EvaluationFailed, OutOfMemory, TargetUnavailable, 
 from hwnas.hardware import worker
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.model_files import ModelFile, untrained
-from hwnas.hardware.sessions import Plan, WorkerTimer, read_session
+from hwnas.hardware.sessions import Plan, WorkerTimer
 from hwnas.hardware.store import Reference
 from hwnas.hardware.targets import cpu_model, open_target
 from hwnas.hardware.timing import measure
+from hwnas.hardware.worker_process import WorkerProcess
 
 
 def rounds_with(monkeypatch, disturbed, threads=1):
@@ -65,7 +67,7 @@ def test_a_sample_lasts_long_enough():
 
 
 def failing(code):
-    return WorkerTimer(timeout_s=30.0, command=(sys.executable, "-c", code))
+    return WorkerTimer(WorkerProcess(timeout_s=30.0, command=(sys.executable, "-c", code)))
 
 
 @pytest.mark.parametrize(
@@ -100,11 +102,11 @@ def test_an_engine_that_finds_no_memory_names_the_file(target, monkeypatch):
         worker._load({"target": "any", "models": [{"name": "large", "path": __file__, "input_shape": [1, 8, 8]}]})
     answer = {"error": str(found.value), "kind": type(found.value).__name__}
     with pytest.raises(OutOfMemory, match="large: memory ran out"):
-        read_session(answer, ("large",), target)
+        failing(f"print({json.dumps(json.dumps(answer))})").time_session(target, {}, Plan(1, 0))
 
 
 def test_a_session_that_hangs_is_stopped(target):
-    hanging = WorkerTimer(timeout_s=0.5, command=(sys.executable, "-c", "import time; time.sleep(60)"))
+    hanging = WorkerTimer(WorkerProcess(0.5, (sys.executable, "-c", "import time; time.sleep(60)")))
     with pytest.raises(EvaluationFailed, match="did not end within 0.5 s"):
         hanging.time_session(target, {}, Plan(1, 0))
 
