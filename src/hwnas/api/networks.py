@@ -40,6 +40,7 @@ def measure(
     resolution: int | None = None,
     classes: int | None = None,
     width: float = 1.0,
+    by_layer: bool = False,
     progress: Progress | None = None,
 ) -> Measured:
     """Measures a network on a target: an .onnx file, a run directory's shipped file, or a network with random weights.
@@ -54,6 +55,7 @@ def measure(
         resolution: the same as the side of square images in pixels; give one of the two.
         classes: where the network leaves that open; None for its own.
         width: multiplies the widths of a published network.
+        by_layer: whether to say where the time goes, too.
         progress: told how far it is.
     """
     from hwnas.hardware.targets import open_target
@@ -65,10 +67,10 @@ def measure(
     fitting = _fitting(input_shape, resolution, classes, width)
     target = canonical_name(target)
     budget_ms = None if budget is None else budget_in_ms(budget, model)
-    file = compose.open_model(model, target, fitting)
+    found = compose.open_model(model, target, fitting)
     return measure_model(
-        model, file, open_target(target, file.input_shape), sessions=sessions, seed=seed, budget_ms=budget_ms,
-        progress=progress or Silence(),
+        model, found.file, open_target(target, found.file.input_shape), sessions=sessions, seed=seed,
+        budget_ms=budget_ms, progress=progress or Silence(), network=found.network, layers=by_layer,
     )  # fmt: skip
 
 

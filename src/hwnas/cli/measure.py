@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hwnas.cli import options as o
+
+if TYPE_CHECKING:
+    from hwnas.workflows.by_layer import ByLayer
 
 
 def measure(
@@ -25,6 +28,7 @@ def measure(
     resolution: o.Side = None,
     classes: o.Classes = None,
     width: o.NetworkWidth = 1.0,
+    by_layer: Annotated[bool, o.Opt("--by-layer", help="Also say which layers the time goes to.")] = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -33,6 +37,8 @@ def measure(
     hwnas measure runs/mine --budget 1.5ms
 
     hwnas measure mobilenet-v2 --resolution 192
+
+    hwnas measure proxyless-mobile --target openvino --by-layer
 
     Inside the budget means: the upper end of the 95 % interval over the sessions is within it. Exit code 3 if not.
     Lines that begin with "!" say why the figures may not be trusted, and what to do; they change no exit code.
@@ -45,7 +51,8 @@ def measure(
     with TerminalProgress(quiet) as progress:
         found = api.measure(
             model, target=target, budget=budget, sessions=sessions, seed=seed, input_shape=o.image_shape(input_shape),
-            resolution=resolution, classes=classes, width=width, progress=progress,
+            resolution=resolution, classes=classes, width=width, by_layer=by_layer,
+            progress=progress,
         )  # fmt: skip
     if as_json:
         print_json(found.to_json())
@@ -65,4 +72,30 @@ def measure(
         if found.budget_ms is not None:
             verdict = "inside" if found.inside_budget else "not inside"
             show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
+        if found.by_layer is not None:
+            _show_layers(found.by_layer)
     raise typer.Exit(3 if found.inside_budget is False else 0)
+
+
+def _show_layers(found: ByLayer) -> None:
+    from hwnas.cli.terminal import show_table, show_text
+    from hwnas.report import wording
+
+    shares = [("MACs", "macs_share"), ("alone", "alone_share"), ("profiled", "profiled_share")]
+    there = [(head, name) for head, name in shares if any(getattr(row, name) is not None for row in found.rows)]
+    texts = [] if all(not row.text for row in found.rows) else ["what"]
+    table = [
+        [row.name, *([row.text] if texts else []), *(wording.percent(getattr(row, name), 1) for _, name in there)]
+        for row in found.rows
+    ]
+    show_text("")
+    show_table(["layer" if texts else "node", *texts, *(head for head, _ in there)], table)
+    sums = [("alone", "layers timed alone", found.alone_ms), ("profiled", "kernels inside a run", found.profiled_ms)]
+    for head, what, ms in sums:
+        if ms is not None:
+            share = wording.percent(ms / found.median_ms, 0)
+            show_text(f"{head}: {what}, together {wording.milliseconds(ms)}, {share} of the latency from end to end")
+    if found.spread is not None:
+        show_text(f"profiled shares differ by at most {100 * found.spread:.1f} points from process to process")
+    for note in found.notes:
+        show_text(f"{note[0].upper()}{note[1:]}")

@@ -138,7 +138,20 @@ def _foreign(data: Any, fitting: Fitting, directory: Path) -> FoundNetwork:
     return FoundNetwork(found.network, directory=directory, weight_names=found.weight_names)
 
 
-def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> ModelFile:
+@dataclass(frozen=True)
+class FoundModel:
+    """A file that can be measured.
+
+    Args:
+        file: in the format of the target's engine.
+        network: what it computes; None of other people's ONNX files.
+    """
+
+    file: ModelFile
+    network: NetworkSpec | None = None
+
+
+def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> FoundModel:
     """A file that can be measured on a target.
 
     That is an .onnx file, converted where the target's engine needs that; what a run ships, or one made of its weights
@@ -151,11 +164,12 @@ def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> ModelFi
 
     Raises:
         InputError: there is no such network or file, or it is none of these.
-        EvaluationFailed: the target's engine has no way in for it.
+        ModelRefused: the target's engine has no way in for it, or lacks an operation.
+        OutOfMemory: memory ran out.
         TargetUnavailable: the target's engine is not installed.
     """
     from hwnas.hardware.engines import open_engine, parse
-    from hwnas.hardware.model_files import ModelFile, untrained
+    from hwnas.hardware.model_files import ModelFile, refusals, untrained
     from hwnas.runs.stored import check_delivered
     from hwnas.workflows.files import WEIGHTS, model_name, read_content, read_model, read_weights
 
@@ -165,17 +179,19 @@ def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> ModelFi
     if path.suffix == ".onnx" and path.exists():
         check_delivered(path)
         file = read_model(path, batch)
-        return replace(file, content=engine.convert(file.content))
-    found = open_network(source, fitting)
+        with refusals(source):
+            return FoundModel(replace(file, content=engine.convert(file.content)))
+    network = (found := open_network(source, fitting)).network
     if not path.is_dir() or not (path / WEIGHTS).exists():
-        return untrained(found.network, engine)
+        return FoundModel(untrained(network, engine), network)
     shipped = path / model_name(engine.suffix)
     check_delivered(shipped)
     if shipped.exists() and batch == _shipped_batch(path):
-        return ModelFile(read_content(shipped), found.network.input_shape)
+        return FoundModel(ModelFile(read_content(shipped), network.input_shape), network)
     check_delivered(path / WEIGHTS)
-    arrays = read_weights(path / WEIGHTS, found.network, found.weight_names)
-    return ModelFile(engine.write(found.network, arrays), found.network.input_shape)
+    arrays = read_weights(path / WEIGHTS, network, found.weight_names)
+    with refusals(source):
+        return FoundModel(ModelFile(engine.write(network, arrays), network.input_shape), network)
 
 
 def _shipped_batch(directory: Path) -> int:

@@ -8,12 +8,16 @@ from typing import Any
 
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError, fields_of
+from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Progress
+from hwnas.hardware.kernel_times import WorkerProfiler
 from hwnas.hardware.model_files import ModelFile
+from hwnas.hardware.sessions import WorkerTimer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure
 from hwnas.runs.stored import read_run
+from hwnas.workflows.by_layer import ByLayer, by_layer
 
 FORMAT = "hwnas-measured@1"
 
@@ -27,12 +31,14 @@ class Measured:
         target: where it was measured.
         latency: median, interval, samples.
         budget_ms: what it was held against; None without a budget.
+        by_layer: where the time goes; None where that was not asked for.
     """
 
     source: str
     target: Target
     latency: Measurement
     budget_ms: float | None
+    by_layer: ByLayer | None = None
 
     @property
     def inside_budget(self) -> bool | None:
@@ -48,12 +54,13 @@ class Measured:
             "budget_ms": self.budget_ms,
             "inside_budget": self.inside_budget,
             "latency": self.latency.to_json(),
+            "by_layer": self.by_layer.to_json() if self.by_layer else None,
         }
 
 
 def measure_model(
     source: str, file: ModelFile, target: Target, *, sessions: int, seed: int, budget_ms: float | None,
-    progress: Progress,
+    progress: Progress, network: NetworkSpec | None = None, layers: bool = False,
 ) -> Measured:  # fmt: skip
     """Measures a file on a target of this machine.
 
@@ -65,14 +72,23 @@ def measure_model(
         seed: of the orders in which files are timed.
         budget_ms: what the latency is held against; None for nothing.
         progress: told about every session.
+        network: what the file computes, where that is known.
+        layers: whether to say where the time goes, too.
 
     Raises:
-        EvaluationFailed: a session crashed or hung, or the file cannot be run.
+        EvaluationFailed: a session crashed or hung.
+        ModelRefused: the file cannot be run.
     """
-    found = measure(
-        target, {"model": file.content}, TargetStore(), sessions=sessions, seed=seed, progress=progress
-    )["model"]  # fmt: skip
-    return Measured(source, target, found, budget_ms)
+    store = TargetStore()
+    measured = measure(target, {source: file.content}, store, sessions=sessions, seed=seed, progress=progress)
+    found = measured[source]
+    shares = None
+    if layers:
+        shares = by_layer(
+            file, network, found.median_ms, target, store, seed=seed, timer=WorkerTimer(),
+            profiler=WorkerProfiler(), progress=progress,
+        )  # fmt: skip
+    return Measured(source, target, found, budget_ms, shares)
 
 
 def budget_in_ms(text: str, source: str) -> float:
