@@ -7,7 +7,7 @@ from hwnas.core.on_demand import on_demand
 if TYPE_CHECKING:
     from hwnas.compose.data import open_data, toy_data
     from hwnas.compose.fits import open_job, plan_fits, resolved
-    from hwnas.compose.names import known_names
+    from hwnas.compose.names import known_names, targets
     from hwnas.compose.networks import Fitting, FoundNetwork, open_model, open_network
     from hwnas.compose.spaces import SPACES, find_in_space, open_space, own_space, space_of
     from hwnas.compose.training import open_recipe, open_training, resolved_training
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "data": ("open_data", "toy_data"),
     "fits": ("open_job", "plan_fits", "resolved"),
-    "names": ("known_names",),
+    "names": ("known_names", "targets"),
     "networks": ("Fitting", "FoundNetwork", "open_model", "open_network"),
     "spaces": ("SPACES", "find_in_space", "open_space", "own_space", "space_of"),
     "training": ("open_recipe", "open_training", "resolved_training"),
@@ -27,5 +27,5 @@ if not TYPE_CHECKING:  # mypy reads the imports above
 __all__ = [
     "SPACES", "Fitting", "FoundNetwork", "find_in_space", "known_names", "open_data", "open_job", "open_model",
     "open_network", "open_recipe", "open_space", "open_training", "own_space", "plan_fits", "resolved",
-    "resolved_training", "space_of", "toy_data",
+    "resolved_training", "space_of", "targets", "toy_data",
 ]  # fmt: skip

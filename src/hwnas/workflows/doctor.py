@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import psutil
@@ -18,6 +17,9 @@ import psutil
 from hwnas.core.errors import FileFormatError, HwnasError
 from hwnas.core.layers import Classifier, ConvBnAct
 from hwnas.core.network import NetworkSpec, Node
+from hwnas.hardware.engines import ENGINES, PROOF
+from hwnas.hardware.targets import cpu_model
+from hwnas.hardware.trying import try_engine
 
 OLDEST_PYTHON = (3, 11)
 LEAST_MEMORY_BYTES = 2 * 2**30
@@ -51,7 +53,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Every finding, in the order in which they matter."""
     looks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _python, _torch, _packages, _onnxruntime, _machine, _threads, _cache, _data,
+        _python, _torch, _packages, _engines, _machine, _threads, _cache, _data,
     )  # fmt: skip
     return [finding for look in looks for finding in look()]
 
@@ -91,24 +93,19 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "missing", "not installed", f"pip install {name}")
 
 
-def _onnxruntime() -> Iterator[Finding]:
-    """Measures a tiny network in a worker process, just as every latency is measured."""
-    from hwnas.hardware.engines import open_engine
-    from hwnas.hardware.model_files import untrained
-    from hwnas.hardware.sessions import Plan, WorkerTimer
-    from hwnas.hardware.targets import open_target
-
-    try:
-        target = open_target("onnxruntime-f32", TINY.input_shape)
-        tiny = untrained(TINY, open_engine(target.name))
-        session = WorkerTimer(timeout_s=60).time_session(target, {"tiny": tiny}, Plan(rounds=5, seed=0))
-    except HwnasError as reason:
-        yield Finding("onnxruntime", "missing", str(reason), "pip install onnxruntime")
-        return
-    taken = median(session.samples["tiny"].on(target))
-    yield Finding(
-        "onnxruntime", "ok", f"{target.key.version} on {target.key.cpu}; a tiny network ran in {taken:.3g} ms"
-    )
+def _engines() -> Iterator[Finding]:
+    """Every engine that is installed runs a tiny network in a process of its own, just as every latency is measured."""
+    for name, offer in ENGINES.items():
+        absent: Status = "missing" if name == PROOF else "note"
+        if offer.library.installed() is None:
+            yield Finding(name, absent, f"the package {offer.library.package} is not installed", offer.library.remedy)
+            continue
+        try:
+            tried = try_engine(name, TINY)
+        except HwnasError as reason:
+            yield Finding(name, absent, str(reason))  # which says what to do
+            continue
+        yield Finding(name, "ok", f"{tried.engine}; a tiny network ran in {tried.ms:.3g} ms")
 
 
 def _machine() -> Iterator[Finding]:
@@ -118,7 +115,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         "cores",
         "note" if crowded else "ok",
-        f"{usable} usable, load {busy:.1f}",
+        f"{usable} usable of {cpu_model()}, load {busy:.1f}",
         "other processes are running: searches take longer, and measured intervals are wider" if crowded else "",
     )
     memory = psutil.virtual_memory()
