@@ -183,6 +183,19 @@ def test_measure_files_and_hold_them_against_a_budget(first_run: FirstRun, archi
     assert code == 2 and "no network" in err
 
 
+def test_measure_by_layer(first_run: FirstRun, tmp_path: Path, hwnas: Said) -> None:
+    code, out, err = hwnas(["measure", str(first_run.path), "--sessions", "2", "--by-layer", "--json"])
+    found = json.loads(out)["by_layer"]
+    names = [node["name"] for node in json.loads((first_run.path / "network.json").read_text())["nodes"]]
+    assert code == 0 and "profile: 3 steps" in err and [row["name"] for row in found["rows"]] == names
+    assert found["median_ms"] == json.loads(out)["latency"]["median_ms"] and 0 <= found["spread"] < 1
+    for name in ("macs_share", "alone_share", "profiled_share"):
+        assert sum(row[name] for row in found["rows"]) == pytest.approx(1.0)
+    shutil.copy(first_run.path / "model.onnx", tmp_path / "of-others.onnx")
+    code, out, _ = hwnas(["measure", str(tmp_path / "of-others.onnx"), "--sessions", "2", "--by-layer"])
+    assert code == 0 and "classifier.linear" in out and "not of hwnas" in out and "Shares are to be believed" in out
+
+
 def test_profile_and_describe_by_its_model(first_run: FirstRun, tmp_path: Path, hwnas: Said) -> None:
     model = tmp_path / "model.json"
     code, out, _ = hwnas(["profile", "--space", "toy", "--held-out", "2", "--out", str(model)])
@@ -237,8 +250,24 @@ def test_list_and_doctor(hwnas: Said) -> None:
     assert "proxyless-small" in hwnas(["list", "spaces"])[1]
     code, out, _ = hwnas(["doctor", "--json"])
     found = json.loads(out)
-    assert code == 0 and found["ok"] and {"onnxruntime", "latency cache"} <= {row["name"] for row in found["findings"]}
-    assert "a tiny network ran in" in hwnas(["doctor"])[1]
+    names = {row["name"] for row in found["findings"]}
+    assert code == 0 and found["ok"] and {"onnxruntime-f32", "latency cache"} <= names
+
+
+def test_targets_are_listed_without_loading_their_engines(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['openvino'] = None\n"
+        "from hwnas.cli import run; run(['list', 'targets']); run(['list', 'targets', '--json'])\n"
+        "print(sorted({'onnxruntime', 'onnx', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "[]" and lines[0].split() == ["target", "short", "runs", "precision", "ships", "library"]
+    rows = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])["targets"]
+    assert len(rows) == len(lines[1 : lines.index("{") - 1])
+    assert (rows["openvino-f32"]["installed"], rows["openvino-f32"]["short"]) == (None, "openvino")
+    assert any("openvino-bf16" in line and "missing: pip install 'hwnas[openvino]'" in line for line in lines)
+    assert rows["onnxruntime-int8"]["file"] == "model.int8.onnx" and rows["onnxruntime-int8"]["installed"]
 
 
 def test_what_needs_no_tensors_loads_no_torch(first_run: FirstRun, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from hwnas import compose
 from hwnas.api.arguments import checked_path, place_for
 from hwnas.config import FitConfig, TrainConfig
-from hwnas.core.errors import InputError, UnknownName, said_of
+from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, said_of
 from hwnas.core.protocols import Progress
 from hwnas.data.sources import check_source
-from hwnas.hardware.engines import canonical_name
+from hwnas.hardware.engines import canonical_name, open_engine
 from hwnas.runs.directory import STORE, RunDirectory
 from hwnas.runs.lock import RunLock
 from hwnas.runs.measurements import read_measurements
@@ -44,6 +44,25 @@ def check_names(config: TrainConfig) -> None:
 
     recipe = compose.open_recipe(config.model_copy(update={"batch_size": 8}))
     check_optimizer(recipe, training_device(config.train_on))
+
+
+def check_targets(names: Sequence[str], progress: Progress) -> None:
+    """Says which of several targets cannot be used here, before anything is done for the others.
+
+    Raises:
+        TargetUnavailable: none of them can; the message is that of the first.
+    """
+    refused: list[TargetUnavailable] = []
+    targets = list(dict.fromkeys(names))
+    for name in targets:
+        try:
+            open_engine(name)
+        except TargetUnavailable as reason:
+            refused.append(reason)
+    if len(refused) == len(targets):
+        raise refused[0]
+    for one in refused:
+        progress.say(f"{one} (the other targets are served)")
 
 
 def open_images(config: TrainConfig, progress: Progress) -> ImageData:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas import compose
 from hwnas.api.arguments import call_in_words, check_number, checked_path
-from hwnas.api.beginning import check_names, open_images, replayed, reserved
+from hwnas.api.beginning import check_names, check_targets, open_images, replayed, reserved
 from hwnas.config import FitConfig, TrainConfig, checked_settings, parse_compute
-from hwnas.core.errors import BudgetError, EvaluationFailed, TargetUnavailable
+from hwnas.core.errors import BudgetError, EvaluationFailed, HwnasError, TargetUnavailable
 from hwnas.core.protocols import Progress, Silence
-from hwnas.hardware.engines import open_engine
+from hwnas.hardware.engines import PROOF, open_engine
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.lock import RunLock
 from hwnas.runs.settings import read_settings
@@ -126,14 +126,14 @@ def fit_several(
     with ExitStack() as held:
         locks = {name: held.enter_context(reserved(place / name)) for name in plans}
         check_names(first)
+        check_targets([plan.target for plan in plans.values()], shown)
         records, images = held.enter_context(replayed(measurements)), open_images(first, shown)
         for number, (name, plan) in enumerate(plans.items(), start=1):
             shown.say(f"[{number}/{len(plans)}] {place / name}")
             task = (plan.target, plan.budget)
             config = plan.model_copy(update=steps.get(task, {}))
-            config = _resolved(config, images, place / name, fresh, shown)
-            steps[task] = {"search_steps": config.search_steps, "train_steps": config.train_steps}
-            fits.append(_one(config, images, place, name, fresh, records, command, shown, stop, locks[name]))
+            fit, steps[task] = _one(config, images, place, name, fresh, records, command, shown, stop, locks[name])
+            fits.append(fit)
         return summarise(fits, place, command)
 
 
@@ -233,6 +233,7 @@ def train(
     Raises:
         InputError: the network cannot be read, or does not fit the images.
         RunError: the directory holds a run with other settings, or is in use.
+        TargetUnavailable: the training device is not there, or onnxruntime, which proves the exported file.
     """
     from hwnas.hardware.layers import network_id
 
@@ -243,6 +244,7 @@ def train(
     command = command or call_in_words("train", {**asked, **settings})
     with reserved(out) as lock:
         check_names(config)
+        open_engine(PROOF)
         checked_path("network", network)
         compose.open_network(network, compose.Fitting(width=width))
         images = open_images(config, shown)
@@ -260,21 +262,30 @@ def train(
 def _one(
     config: FitConfig, images: ImageData, out: Path, name: str, fresh: bool, measurements: Path | None,
     command: str, progress: Progress, stop: Stop | None, lock: RunLock,
-) -> OneFit:  # fmt: skip
-    """One of several fits; what ends it alone is told in its row."""
+) -> tuple[OneFit, dict[str, Any]]:  # fmt: skip
+    """One of several fits, and its numbers of steps; what ends it alone is told in its row."""
     from hwnas.workflows.several import OneFit, finished
 
+    try:
+        config = _resolved(config, images, out / name, fresh, progress)
+    except TargetUnavailable as reason:
+        return _refused(config, out, name, reason, progress), {}
+    steps = {"search_steps": config.search_steps, "train_steps": config.train_steps}
     result = None if fresh else finished(out / name, config.kept())
-    error, code = None, 0
     if result is None:
         try:
             result = _fit(config, images, out / name, fresh, measurements, command, progress, stop, lock).result
         except (BudgetError, EvaluationFailed, TargetUnavailable) as reason:
-            progress.say(f"{out / name}: {reason}")
-            error, code = str(reason), reason.exit_code
-    if result is not None and result["status"] != "inside-budget":
-        code = BudgetError.exit_code
-    return OneFit(name, config.target, config.budget, config.seed, result, error, code)
+            return _refused(config, out, name, reason, progress), steps
+    code = 0 if result["status"] == "inside-budget" else BudgetError.exit_code
+    return OneFit(name, config.target, config.budget, config.seed, result, None, code), steps
+
+
+def _refused(config: FitConfig, out: Path, name: str, reason: HwnasError, progress: Progress) -> OneFit:
+    from hwnas.workflows.several import OneFit
+
+    progress.say(f"{out / name}: {reason}")
+    return OneFit(name, config.target, config.budget, config.seed, None, str(reason), reason.exit_code)
 
 
 def _fit(
