@@ -89,6 +89,8 @@ def profile(
 ) -> LatencyModel:
     """Builds the latency model of a space on a target, judged on networks that it never saw.
 
+    Its kind is the one that errs least on calibration networks, each left out in turn (`hwnas.hardware.kinds`).
+
     Args:
         space: the search space.
         target: where.
@@ -96,7 +98,7 @@ def profile(
         channels: of the images; None for the space's own.
         classes: of the task; None for the space's own.
         width: multiplies every width of the space.
-        held_out: how many networks judge the model.
+        held_out: how many networks judge the model; they decide nothing.
         seed: draws the networks.
         out: a JSON file that the model is written to; None to write none.
         progress: told how far it is.

@@ -27,6 +27,10 @@ def profile(
 
     hwnas profile --space proxyless-small --resolution 28 --channels 1 --out model.json
 
+    hwnas profile --space ofa-mobilenet-v3 --target openvino-f32 --resolution 224
+
+    The kind of model is the one that errs least on calibration networks, each left out in turn.
+
     Layers that were timed before on the same target are taken from the cache ($HWNAS_CACHE, or ~/.cache/hwnas).
     """
     from hwnas import api
@@ -41,9 +45,11 @@ def profile(
         )  # fmt: skip
     quality = model.quality
     if as_json:
+        chosen = {"kind": model.kind, "errors_percent": dict(model.errors_percent), "layers": len(model.table)}
         figures = {"quality": quality.to_json() if quality else None, "out": str(out) if out else None}
-        print_json({"target": model.target, "target_id": model.target_id, "layers": len(model.table), **figures})
+        print_json({"target": model.target, "target_id": model.target_id, **chosen, **figures})
         return
+    show_text(f"{model.target}: {wording.latency_model_kind(model.kind, model.errors_percent)}")
     if quality is not None:
         rows = [
             ("bias", wording.signed(quality.bias_percent, 2, " %"), "", ""),
@@ -54,8 +60,8 @@ def profile(
                                 (quality.kendall_tau, quality.macs_kendall_tau, quality.retest_tau))),
         ]  # fmt: skip
         show_text(
-            f"{model.target}: {len(model.table)} layers, calibrated on {quality.calibration_networks} networks, judged "
-            f"on {len(quality.points)} others\n"
+            f"{len(model.table)} layers timed, calibrated on {quality.calibration_networks} networks, judged on "
+            f"{len(quality.points)} others\n"
         )
         show_table(("", "the model", "counting MACs", "measuring again"), rows)
     if out is not None:

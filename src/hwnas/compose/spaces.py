@@ -8,7 +8,7 @@ from hwnas.core.architecture import Architecture
 from hwnas.core.errors import InputError, UnknownName, quoted
 from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
-from hwnas.core.protocols import PathSpace, SearchSpace
+from hwnas.core.protocols import SearchSpace
 from hwnas.spaces import macro, mnasnet, ofa, proxyless, toy, tunas, tunas_mobilenet_v3
 from hwnas.spaces.finding import find
 from hwnas.spaces.known import KnownSpace
@@ -45,17 +45,9 @@ def open_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) 
     return _known(name, ["auto"]).fitted(input_shape, classes, width)
 
 
-def open_path_space(name: str, input_shape: Shape, classes: int, width: float = 1.0) -> PathSpace:
-    """The same, for what searches paths: a chain of layers, each decided by one choice.
-
-    Raises:
-        UnknownName: no such space.
-        InputError: the images or the width do not fit it, or it is no chain of choices.
-    """
-    return _path_space(open_space(name, input_shape, classes, width))
-
-
-def own_space(name: str, resolution: int | None, channels: int | None, classes: int | None, width: float) -> PathSpace:
+def own_space(
+    name: str, resolution: int | None, channels: int | None, classes: int | None, width: float
+) -> SearchSpace:  # fmt: skip
     """A search space without images: what is left open is as the space's authors have it, or 32 pixels for "auto".
 
     Args:
@@ -67,12 +59,12 @@ def own_space(name: str, resolution: int | None, channels: int | None, classes: 
 
     Raises:
         UnknownName: no such space.
-        InputError: a value that does not fit it, or it is no chain of choices.
+        InputError: a value that does not fit it.
     """
     own = _known(_OWN_OF_AUTO if name == "auto" else name, ["auto"]).own
     shape = own.input_shape
     shape = (channels or shape[0], resolution or shape[1], resolution or shape[2])
-    return open_path_space(name, shape, classes or own.classes, width)
+    return open_space(name, shape, classes or own.classes, width)
 
 
 def space_of(arch: Architecture, input_shape: Shape | None, classes: int | None) -> SearchSpace:
@@ -123,12 +115,3 @@ def _known(name: str, others: list[str] | None = None) -> KnownSpace:
     if name not in SPACES:
         raise UnknownName("space", name, [*SPACES, *(others or [])])
     return SPACES[name]
-
-
-def _path_space(space: SearchSpace) -> PathSpace:
-    if not isinstance(space, PathSpace):
-        raise InputError(
-            f"space {space.choices.name!r} is no chain of layers with one choice each, which is what can be searched "
-            "and profiled today: use a proxyless space or macro (`hwnas list spaces`)"
-        )
-    return space

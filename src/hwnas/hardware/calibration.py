@@ -1,31 +1,25 @@
-"""From layers timed alone to layers in a network: a Bayesian ridge with few, interpretable unknowns.
-
-A layer alone pays what it does not pay inside a network (the call, bringing its values into the engine's own layout
-and out again) and misses what it pays there (caches filled by its neighbours). So
+"""From layers to whole networks: a Bayesian regression with few, interpretable unknowns, whatever a price is made of.
 
     latency = constant + Σ over layers of price
-    price   = scale · isolated + overhead + per_value · values read and written + deviation · isolated
+    price   = mean + Σ over unknowns of unknown · spread
 
-with Gaussian priors: scale near 1, the rest near 0, one deviation per layer with a spread of 8 %. About ten networks
-fix the shared unknowns; each further network measured teaches the deviations of its layers. Networks measured after
-profiling share one more unknown, a factor near 1: the processor may have become slower or faster since.
+with the unknowns standard normal before any network was measured; a kind of latency model (kinds.py) says what the mean
+is and what the unknowns are. Networks measured after profiling share one more unknown, a factor near 1: the processor
+may have become slower or faster since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from hwnas.core.errors import InputError
 
 NOISE = 0.03  # relative standard deviation of one measured latency, 1.5 to 3 % on a busy machine
-SCALE_SD = 0.5  # isolated sums lie 0.6 to 1.2 times a network's latency
 CONSTANT_SD = 0.3  # of the mean latency
-OVERHEAD_SD = 0.2  # of the median isolated layer
-PER_VALUE_SD = 0.2  # of the isolated sum by the values it moves
-DEVIATION_SD = 0.08  # of a layer, beyond what the shared unknowns explain
 DRIFT_SD = 0.2  # of the factor since profiling: far wider than the rest, so that a miss is first blamed on it
 
 
@@ -61,72 +55,103 @@ class Observation:
     missed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+class Prior(Protocol):
+    """What the price of any layer is made of."""
+
+    def mean_ms(self, keys: Sequence[str]) -> np.ndarray:
+        """What each layer is expected to cost before any network was measured, (layers,).
+
+        Raises:
+            KeyError: it knows nothing of a layer; its argument is the key.
+        """
+        ...
+
+    def spread_ms(self, keys: Sequence[str]) -> np.ndarray:
+        """What each unknown adds to each layer's price at one standard deviation, (unknowns, layers).
+
+        Raises:
+            KeyError: as above.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Latency = constant_ms + Σ price_ms[layer]."""
+    """Latency = constant_ms + Σ price of every layer.
+
+    Args:
+        constant_ms: what every network costs besides its layers.
+        prior: what a price is made of.
+        unknowns: in standard deviations, (unknowns,).
+        factor: of every price; it is in the constant already.
+    """
 
     constant_ms: float
-    price_ms: Mapping[str, float]
+    prior: Prior
+    unknowns: np.ndarray
+    factor: float = 1.0
+
+    def prices_ms(self, keys: Sequence[str]) -> np.ndarray:
+        """What each layer costs inside a network, (layers,); no layer gives time back.
+
+        Raises:
+            KeyError: nothing is known of a layer; its argument is the key.
+        """
+        fitted = self.prior.mean_ms(keys) + self.unknowns @ self.prior.spread_ms(keys)
+        return self.factor * np.maximum(fitted, 0.0)  # type: ignore[no-any-return]
 
     def predict(self, layers: Mapping[str, int]) -> float:
         """The latency in ms of a network with so many of each layer."""
-        return self.constant_ms + sum(count * self.price_ms[key] for key, count in layers.items())
+        counts = np.fromiter(layers.values(), dtype=float, count=len(layers))
+        return self.constant_ms + float(counts @ self.prices_ms(tuple(layers)))
 
     def scaled(self, factor: float) -> Calibration:
         """Everything times one factor."""
-        return Calibration(self.constant_ms * factor, {key: price * factor for key, price in self.price_ms.items()})
+        return Calibration(self.constant_ms * factor, self.prior, self.unknowns, self.factor * factor)
 
 
-def calibrate(table: Mapping[str, LayerTime], observations: Sequence[Observation]) -> Calibration:
+def calibrate(prior: Prior, observations: Sequence[Observation]) -> Calibration:
     """The posterior mean given every observation, raised where a network that missed would be predicted too low.
 
-    Without observations prices are the isolated latencies.
+    Without observations prices are those of the prior.
 
     Args:
-        table: every layer by key.
-        observations: their layers must be in the table.
+        prior: knows every layer of the observations.
+        observations: in any order.
 
     Raises:
         InputError: latencies that no numbers fit; a file may hold them, a measurement does not.
+        KeyError: the prior knows nothing of a layer; its argument is the key.
     """
-    profiled = _posterior_mean(table, [row for row in observations if not row.later])
-    fitted = _posterior_mean(table, observations, profiled)
+    profiled = _posterior_mean(prior, [row for row in observations if not row.later])
+    fitted = _posterior_mean(prior, observations, profiled)
     predicted = [(row.measured_ms, fitted.predict(row.layers)) for row in observations if row.missed]
     return fitted.scaled(max([1.0, *(measured / found for measured, found in predicted if found > 0)]))
 
 
 def _posterior_mean(
-    table: Mapping[str, LayerTime], observations: Sequence[Observation], profiled: Calibration | None = None
+    prior: Prior, observations: Sequence[Observation], profiled: Calibration | None = None
 ) -> Calibration:
     """The Gaussian posterior's mean; `profiled` says what later networks would take had the processor not changed."""
+    keys = tuple(dict.fromkeys(key for row in observations for key in row.layers))
     latency = np.asarray([row.measured_ms for row in observations])
-    counts = np.asarray([[row.layers.get(key, 0) for key in table] for row in observations]).reshape(-1, len(table))
+    counts = np.asarray([[row.layers.get(key, 0) for key in keys] for row in observations]).reshape(-1, len(keys))
     before = [profiled.predict(row.layers) if profiled and row.later else 0.0 for row in observations]
-    isolated = np.asarray([row.isolated_ms for row in table.values()])
-    per_layer = _unknowns_per_layer(isolated, np.asarray([row.edge_values for row in table.values()], dtype=float))
 
     # One column per unknown in units of its prior deviation: the prior is then the identity, and nothing ill-scaled.
     constant = CONSTANT_SD * (latency.mean() if len(latency) else 0.0)
-    columns = [np.full(len(latency), constant), DRIFT_SD * np.asarray(before), *(counts @ per_layer.T).T]
-    design = np.stack(columns, axis=1)
-    rest = latency - counts @ isolated  # what the prior mean, the plain isolated sum, leaves to explain
+    per_unknown = counts @ prior.spread_ms(keys).T
+    design = np.column_stack([np.full(len(latency), constant), DRIFT_SD * np.asarray(before), per_unknown])
+    rest = latency - counts @ prior.mean_ms(keys)  # what the prior's mean leaves to explain
     weighted = design / (NOISE * latency)[:, None] ** 2
     try:
         unknowns = np.linalg.solve(design.T @ weighted + np.eye(design.shape[1]), weighted.T @ rest)
     except np.linalg.LinAlgError:
+        unknowns = np.full(design.shape[1], np.nan)
+    if not np.isfinite(unknowns).all():
         raise InputError(
             "no latency model fits: the latencies of layers and networks contradict each other beyond the precision of "
             "numbers; profile again"
-        ) from None
-
-    prices = np.maximum(isolated + unknowns[2:] @ per_layer, 0.0)  # no layer gives time back
-    fitted = Calibration(float(unknowns[0] * constant), dict(zip(table, prices.tolist(), strict=True)))
+        )
+    fitted = Calibration(float(unknowns[0] * constant), prior, unknowns[2:])
     return fitted.scaled(1 + DRIFT_SD * float(unknowns[1]))
-
-
-def _unknowns_per_layer(isolated: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """What each unknown adds to each layer's price at one prior deviation, (unknowns, layers)."""
-    scale = SCALE_SD * isolated
-    overhead = np.full_like(isolated, OVERHEAD_SD * np.median(isolated))
-    per_value = PER_VALUE_SD * values * isolated.sum() / max(values.sum(), 1.0)
-    return np.concatenate([np.stack([scale, overhead, per_value]), np.diag(DEVIATION_SD * isolated)])

@@ -1,23 +1,30 @@
-"""The latency model of one target: an additive price per layer, learnt from layers timed alone and whole networks."""
+"""The latency model of one target: an additive price per layer, learnt from layers timed alone and whole networks.
+
+What the price is made of is the model's kind (kinds.py), which is chosen where the model is built.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hwnas.core.cost import Cost, CostTerms
 from hwnas.core.errors import FileFormatError, InputError, UnknownLayer, quoted
+from hwnas.core.layers import Zero
 from hwnas.core.network import LocatedLayer, NetworkSpec
 from hwnas.core.protocols import PathSpace
 from hwnas.hardware.calibration import Calibration, LayerTime, Observation, calibrate
-from hwnas.hardware.fields import positive, rows, text, whole
+from hwnas.hardware.fields import number, positive, rows, text, whole
+from hwnas.hardware.kinds import KINDS
 from hwnas.hardware.layers import additive_terms, network_id, priced_layers
 from hwnas.hardware.quality import ModelQuality
 
-FORMAT = "hwnas-latency-model@2"
-_READ = ("hwnas-latency-model@1", FORMAT)  # the same fields; a file of the second is sealed
+FORMAT = "hwnas-latency-model@3"
+# The first two have the same fields, files of the second are sealed; both are of kind "layers", the only one then.
+_WITHOUT_KIND = ("hwnas-latency-model@1", "hwnas-latency-model@2")
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,16 @@ class LatencyModel:
     Args:
         target: name, for example "onnxruntime-f32".
         target_id: of the target key; every prediction carries it as its provenance.
-        table: every layer timed alone, by `LocatedLayer.key`.
+        table: the layers timed alone, by `LocatedLayer.key`.
         observations: the whole networks that it is fitted on.
         held_out: ids of the networks that judge it; none of them is ever fitted.
         quality: figures on the held-out networks at the time of profiling.
+        kind: one of KINDS: what a price is made of.
+        errors_percent: by kind, the cross-validated error on the calibration networks, for which the kind was chosen.
 
     Raises:
-        InputError: a held-out network is among the observations, or the table is empty.
-        UnknownLayer: an observed network has a layer that the table lacks.
+        InputError: a held-out network is among the observations, the table is empty, or there is no such kind.
+        UnknownLayer: an observed network has a layer of which the kind knows nothing.
     """
 
     target: str
@@ -43,6 +52,8 @@ class LatencyModel:
     observations: tuple[Observation, ...]
     held_out: frozenset[str]
     quality: ModelQuality | None = None
+    kind: str = "layers"
+    errors_percent: Mapping[str, float] = field(default_factory=dict)
     _calibration: Calibration = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,10 +65,10 @@ class LatencyModel:
                     f"network {quoted(observation.network)} is held out: it judges the latency model of "
                     f"{quoted(self.target)} and can never be fitted; choose another network"
                 )
-            for key in observation.layers:
-                if key not in self.table:
-                    raise UnknownLayer(key, self.target, self.table)
-        object.__setattr__(self, "_calibration", calibrate(self.table, self.observations))
+        if self.kind not in KINDS:
+            raise InputError(f"a latency model's kind is one of {', '.join(KINDS)}, not {quoted(self.kind)}")
+        with self._known():
+            object.__setattr__(self, "_calibration", calibrate(KINDS[self.kind](self.table), self.observations))
 
     @property
     def unit(self) -> str:
@@ -70,23 +81,24 @@ class LatencyModel:
         return self._calibration.constant_ms
 
     def price_ms(self, layer: LocatedLayer) -> float:
-        """What one layer costs inside a network.
+        """What one layer costs inside a network; 0 for Zero.
 
         Raises:
-            UnknownLayer: the table has no such layer; the nearest is named.
+            UnknownLayer: the model knows nothing of such a layer; the nearest is named.
         """
-        try:
-            return self._calibration.price_ms[layer.key]
-        except KeyError:
-            raise UnknownLayer(layer.key, self.target, self.table) from None
+        if isinstance(layer.layer, Zero):
+            return 0.0
+        with self._known():
+            return float(self._calibration.prices_ms((layer.key,))[0])
 
     def cost(self, network: NetworkSpec) -> Cost:
         """The predicted latency of one network.
 
         Raises:
-            UnknownLayer: the table lacks one of its layers.
+            UnknownLayer: the model knows nothing of one of its layers.
         """
-        value = self.constant_ms + sum(self.price_ms(layer) for layer in priced_layers(network))
+        with self._known():
+            value = self._calibration.predict(_layers(network))
         return Cost(value, self.unit, "model", self.target_id)
 
     def terms(self, space: PathSpace) -> CostTerms:
@@ -131,9 +143,15 @@ class LatencyModel:
         return self._with(replace(observation(network, measured_ms), later=True, missed=True))
 
     def _with(self, row: Observation) -> LatencyModel:
-        return LatencyModel(
-            self.target, self.target_id, self.table, (*self.observations, row), self.held_out, self.quality
-        )
+        return replace(self, observations=(*self.observations, row))
+
+    @contextmanager
+    def _known(self) -> Iterator[None]:
+        """What a prior does not know is an UnknownLayer."""
+        try:
+            yield
+        except KeyError as missing:
+            raise UnknownLayer(str(missing.args[0]), self.target, self.table) from None
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values; `from_json` is its inverse."""
@@ -141,6 +159,8 @@ class LatencyModel:
             "format": FORMAT,
             "target": self.target,
             "target_id": self.target_id,
+            "kind": self.kind,
+            "errors_percent": dict(self.errors_percent),
             "layers": {key: asdict(row) for key, row in self.table.items()},
             "observations": [{**asdict(row), "layers": dict(row.layers)} for row in self.observations],
             "held_out": sorted(self.held_out),
@@ -155,7 +175,7 @@ class LatencyModel:
             FileFormatError: another format, or a field is missing or wrong; the message names it.
             InputError: a held-out network is among the observations.
         """
-        if not isinstance(data, Mapping) or data.get("format") not in _READ:
+        if not isinstance(data, Mapping) or data.get("format") not in (FORMAT, *_WITHOUT_KIND):
             found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
             raise FileFormatError(f"expected a latency model in format {FORMAT!r}, found {quoted(found)}")
         try:
@@ -167,9 +187,13 @@ class LatencyModel:
             held_out = frozenset(text(name) for name in rows(data["held_out"]))
             quality = None if data["quality"] is None else ModelQuality.from_json(data["quality"])
             target, target_id = text(data["target"]), text(data["target_id"])
+            kind, errors = "layers", {}
+            if data["format"] not in _WITHOUT_KIND:
+                kind = text(data["kind"])
+                errors = {text(name): number(error) for name, error in data["errors_percent"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as reason:
             raise FileFormatError(f"latency model: a field is missing or wrong ({reason!r})") from None
-        return LatencyModel(target, target_id, table, observations, held_out, quality)
+        return LatencyModel(target, target_id, table, observations, held_out, quality, kind, errors)
 
 
 def observation(network: NetworkSpec, measured_ms: float) -> Observation:
@@ -182,8 +206,12 @@ def observation(network: NetworkSpec, measured_ms: float) -> Observation:
         positive(measured_ms)
     except ValueError as reason:
         raise InputError(f"a latency model learns from latencies in ms above zero: {reason}") from None
-    layers = Counter(layer.key for layer in priced_layers(network))
-    return Observation(network_id(network), dict(layers), measured_ms)
+    return Observation(network_id(network), _layers(network), measured_ms)
+
+
+def _layers(network: NetworkSpec) -> dict[str, int]:
+    """How often it has each layer."""
+    return dict(Counter(layer.key for layer in priced_layers(network)))
 
 
 def _observation(row: Any) -> Observation:

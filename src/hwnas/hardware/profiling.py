@@ -1,4 +1,9 @@
-"""Builds the latency model of a space on a target: table, calibration, and a verdict on networks it never saw."""
+"""Builds the latency model of a space on a target: layers, networks, the kind, and a verdict on networks it never saw.
+
+Where the layers of a space are few, each is timed alone. A space that searches widths has thousands: a part of them is
+timed, and more whole networks, and the price of a layer follows from what it does. Which kind of model is taken is
+decided by the error on the calibration networks, each left out in turn (kinds.py); the held-out ones decide nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,14 @@ from statistics import median
 from hwnas.core.counting import count
 from hwnas.core.errors import InputError
 from hwnas.core.network import LocatedLayer, NetworkSpec
-from hwnas.core.protocols import PathSpace, Progress, Silence
+from hwnas.core.protocols import Progress, SearchSpace, Silence
 from hwnas.core.seeds import rng_for, seed_for
 from hwnas.hardware.calibration import LayerTime
 from hwnas.hardware.engines import open_engine
+from hwnas.hardware.features import features_by_key
+from hwnas.hardware.kinds import cross_validated
 from hwnas.hardware.latency_model import LatencyModel, observation
-from hwnas.hardware.layers import alone, edge_values, network_id, places
+from hwnas.hardware.layers import alone, distinct_layers, edge_values, network_id, priced_layers
 from hwnas.hardware.model_files import ModelFile, untrained
 from hwnas.hardware.quality import Point, assess
 from hwnas.hardware.reference import REFERENCE, reference_ms
@@ -23,41 +30,47 @@ from hwnas.hardware.store import LayerLatency, TargetStore
 from hwnas.hardware.targets import Target
 from hwnas.hardware.timing import Measurement, measure, run_sessions
 
+MOST_LAYERS = 150  # that are all timed; a space of fixed widths has about 100
+SOME_LAYERS = 200  # that are timed where there are more
 CALIBRATION = 12  # spread networks; fewer leave the shared corrections unsure, more bring little
+CALIBRATION_BY_FEATURES = 40  # where not every layer is timed: networks alone say what is dear only beside others
 HELD_OUT = 12
 NETWORK_SESSIONS = 3
 LAYER_SESSIONS = 2
 
 
 def profile(
-    target: Target, space: PathSpace, store: TargetStore, *, seed: int = 0, calibration: int = CALIBRATION,
+    target: Target, space: SearchSpace, store: TargetStore, *, seed: int = 0, calibration: int | None = None,
     held_out: int = HELD_OUT, timer: Timer | None = None, progress: Progress | None = None,
 ) -> LatencyModel:  # fmt: skip
     """Builds and judges the latency model of a space on a target.
 
     Args:
         target: where; its input shape is the space's.
-        space: whose layers and networks are measured.
+        space: whose layers and networks are measured; all of its networks are for images of one size.
         store: keeps the layers' latencies, so that later profiles on the same target key measure only new layers.
         seed: draws the networks.
-        calibration: how many whole networks it is fitted on, at least 2.
+        calibration: how many whole networks it is fitted on, at least 2; None for what the space needs.
         held_out: how many it is judged on, at least 2; drawn first, stored in the model, excluded from every fit.
         timer: runs the sessions; None for worker processes.
         progress: told about every session.
 
     Raises:
-        InputError: the space has too few different networks.
+        InputError: the space has too few different networks, or networks for images of several sizes.
         EvaluationFailed: a session crashed or hung.
         TargetUnavailable: the engine is not installed.
     """
     timer, progress = timer or WorkerTimer(), progress or Silence()
+    layers = distinct_layers(space, MOST_LAYERS)
+    if calibration is None:
+        calibration = CALIBRATION if layers else CALIBRATION_BY_FEATURES
     judges, fitted = draw_networks(space, held_out, calibration, seed)
-    model = build(target, space, store, fitted, judges, seed=seed, timer=timer, progress=progress)
+    model = build(target, layers, store, fitted, judges, seed=seed, timer=timer, progress=progress)
     return judge(model, target, store, fitted, judges, seed=seed, timer=timer, progress=progress)
 
 
 def draw_networks(
-    space: PathSpace, held_out: int, calibration: int, seed: int
+    space: SearchSpace, held_out: int, calibration: int, seed: int
 ) -> tuple[tuple[NetworkSpec, ...], tuple[NetworkSpec, ...]]:
     """The held-out networks, drawn first, and the calibration networks; all different as networks, names aside.
 
@@ -94,14 +107,42 @@ def draw_networks(
 
 
 def build(
-    target: Target, space: PathSpace, store: TargetStore, fitted: Sequence[NetworkSpec],
+    target: Target, layers: Mapping[str, LocatedLayer] | None, store: TargetStore, fitted: Sequence[NetworkSpec],
     judges: Sequence[NetworkSpec], *, seed: int, timer: Timer, progress: Progress,
 ) -> LatencyModel:  # fmt: skip
-    """The model from the table and the calibration networks; of the judges it learns only that they are held out."""
-    table = layer_table(target, space, store, seed=seed, timer=timer, progress=progress)
+    """The model from the layers and the calibration networks; of the judges it learns only which they are.
+
+    Args:
+        target: where.
+        layers: all that networks of the space have, by key; None where they are too many.
+        store: of the layers' latencies.
+        fitted: the calibration networks.
+        judges: the held-out networks.
+        seed: of the orders in which everything is timed.
+        timer: runs the sessions.
+        progress: told about every session.
+
+    Raises:
+        InputError: a network is for other images than those of the target.
+    """
+    for network in (*fitted, *judges):
+        if tuple(network.input_shape) != target.key.input_shape:
+            raise InputError(
+                f"the target was opened for images of {target.key.input_shape}, and the space has networks for images "
+                f"of {network.input_shape}: a latency model belongs to one size, profile a space of one resolution"
+            )
+    if layers is None:
+        layers = some_layers(fitted, judges, seed)
+    else:  # one that is so rare that it did not come up is timed where a network needs it
+        layers = {**layers, **_layers_of((*fitted, *judges))}
+    table = layer_table(target, layers, store, seed=seed, timer=timer, progress=progress)
     measured = _measure(target, fitted, store, "calibration", seed, timer, progress)
     observations = tuple(observation(n, m.median_ms) for n, m in zip(fitted, measured, strict=True))
-    return LatencyModel(target.name, target.key.id, table, observations, frozenset(map(network_id, judges)))
+    errors = cross_validated(table, observations)
+    return LatencyModel(
+        target.name, target.key.id, table, observations, frozenset(map(network_id, judges)),
+        kind=min(errors, key=lambda kind: errors[kind]), errors_percent=errors,
+    )  # fmt: skip
 
 
 def judge(
@@ -118,52 +159,46 @@ def judge(
     return replace(model, quality=assess(points, [measurement.sessions_ms for measurement in truth], calibration))
 
 
+def some_layers(fitted: Sequence[NetworkSpec], judges: Sequence[NetworkSpec], seed: int) -> dict[str, LocatedLayer]:
+    """SOME_LAYERS of the calibration networks at random, and one more for each feature that none of them has."""
+    layers = _layers_of(fitted)
+    keys = list(layers)
+    order = [keys[index] for index in rng_for(seed, "latency model", "layers").permutation(len(keys))]
+    found = {key: layers[key] for key in order[:SOME_LAYERS]}
+    seen = {name for key in found for name in features_by_key(key)}
+    layers |= _layers_of(judges)
+    for key in (*order[SOME_LAYERS:], *layers):
+        if not seen.issuperset(features_by_key(key)):
+            found[key] = layers[key]
+            seen.update(features_by_key(key))
+    return found
+
+
 def layer_table(
-    target: Target, space: PathSpace, store: TargetStore, *, seed: int, timer: Timer, progress: Progress
-) -> dict[str, LayerTime]:
-    """Every layer of a space timed alone; those in the store are taken from there, the others measured and stored.
-
-    Args:
-        target: where.
-        space: whose layers.
-        store: keeps them under the target key.
-        seed: of the orders in which layers are timed.
-        timer: runs the sessions.
-        progress: told about every session.
-    """
-    if tuple(space.input_shape) != target.key.input_shape:
-        raise InputError(f"the target was opened for images of {target.key.input_shape}, not {space.input_shape}")
-    layers = {layer.key: layer for place in places(space) for layer in place.priced.values()}
-    known = layers_alone(target, layers, store, seed=seed, timer=timer, progress=progress)
-    return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
-
-
-def layers_alone(
     target: Target, layers: Mapping[str, LocatedLayer], store: TargetStore, *, seed: int, timer: Timer,
     progress: Progress,
-) -> Mapping[str, LayerLatency]:  # fmt: skip
-    """Layers timed as networks of one layer; those in the store are taken from there, the others measured and stored.
+) -> dict[str, LayerTime]:  # fmt: skip
+    """Layers timed alone; those in the store are taken from there, the others measured and stored.
 
     Args:
         target: where.
-        layers: by key; each reads values of one shape.
+        layers: by key.
         store: keeps them under the target key.
         seed: of the orders in which layers are timed.
         timer: runs the sessions.
         progress: told about every session.
-
-    Returns:
-        At least these layers, by key.
-
-    Raises:
-        InputError: a layer reads values of different shapes.
     """
     yardstick_ms = reference_ms(target, store, timer, progress)
     known = store.read(target).layers
     missing = {key: layer for key, layer in layers.items() if key not in known}
     if missing:
         known = store.add_layers(target, _time_layers(target, missing, yardstick_ms, seed, timer, progress))
-    return known
+    return {key: LayerTime(known[key].ms, edge_values(layer)) for key, layer in layers.items()}
+
+
+def _layers_of(networks: Sequence[NetworkSpec]) -> dict[str, LocatedLayer]:
+    """Every layer of some networks that costs time, by key."""
+    return {layer.key: layer for network in networks for layer in priced_layers(network)}
 
 
 def _time_layers(

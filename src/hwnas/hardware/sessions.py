@@ -57,11 +57,13 @@ class Session:
         samples: by model name.
         unstable: kept rounds that were disturbed.
         repeated: disturbed rounds that were thrown away and repeated.
+        loading_s: seconds in which the engine read the files and prepared them; 0 where nobody counted.
     """
 
     samples: Mapping[str, Samples]
     unstable: int
     repeated: int
+    loading_s: float = 0.0
 
     def ratio(self, name: str, reference: str, target: Target) -> float:
         """Median over rounds of a model's time by the reference's time in the same round.
@@ -129,7 +131,8 @@ def read_session(answer: Any, names: tuple[str, ...], target: Target) -> Session
             name: Samples(tuple(map(float, row["cpu_ms"])), tuple(map(float, row["wall_ms"])))
             for name, row in answer["samples"].items()
         }
-        session = Session({name: samples[name] for name in names}, int(answer["unstable"]), int(answer["repeated"]))
+        counted = int(answer["unstable"]), int(answer["repeated"]), float(answer.get("loading_s", 0.0))
+        session = Session({name: samples[name] for name in names}, *counted)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as reason:
         raise EvaluationFailed(f"measuring on {target.name!r} gave an incomplete answer: {reason!r}") from None
     return session

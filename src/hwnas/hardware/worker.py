@@ -105,7 +105,9 @@ def _leave_memory() -> None:
 
 def _timed(request: dict[str, Any]) -> dict[str, Any]:
     """Loads every model, runs the rounds, and says what one call of each took in each."""
+    start = time.perf_counter()
     runners = _load(request)
+    loading_s = time.perf_counter() - start
     calls = [_calls_per_sample(runner, request["warm_up_calls"], request["sample_ms"]) for runner in runners]
     kept, unstable, repeated = _rounds(request, runners, calls)
     per_call_ms = np.stack(kept) / np.asarray(calls)[:, None] / NS_PER_MS  # (rounds, models, clocks)
@@ -116,6 +118,7 @@ def _timed(request: dict[str, Any]) -> dict[str, Any]:
         },
         "unstable": unstable,
         "repeated": repeated,
+        "loading_s": loading_s,
     }
 
 

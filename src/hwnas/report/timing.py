@@ -92,7 +92,8 @@ def _model_lead(model: Mapping[str, Any], held_out: int) -> str:
         lead += f", {than} the {wording.decimals(counted, 1)}\u00a0% of counting MACs"
     calibrated = number(model.get("calibration_networks"))
     made = "" if calibrated is None else f" It was calibrated on {wording.count(calibrated)} whole networks."
-    return f"{lead}.{made}"
+    kind = wording.latency_model_kind(text(model.get("kind")), mapping(model.get("errors_percent")))
+    return f"{lead}.{made}{f' It is of {kind}.' if kind else ''}"
 
 
 def _round_row(row: Mapping[str, Any], labels: Mapping[str, str]) -> View:

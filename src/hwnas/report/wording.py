@@ -30,6 +30,12 @@ _ROLES = {
     "random-uniform-supernet": "best of a random search on uniformly trained shared weights",
 }
 
+_KINDS = {
+    "layers": "a price for every layer",
+    "features": "a price by what a layer does",
+    "macs": "a price for every multiply-accumulate",
+}
+
 
 def decimals(value: float, places: int) -> str:
     """A number with so many decimals, rounded half up, with a real minus sign."""
@@ -212,3 +218,13 @@ def _hundredths(share: float, places: int) -> str:
         places += 1
         shown = decimals(100 * share, places)
     return decimals(100 * share, 0) if share == 1.0 else shown
+
+
+def latency_model_kind(kind: str, errors_percent: Mapping[str, Any]) -> str:
+    """What a latency model is made of and why: "kind layers, a price for every layer (…)"; empty if it is not said."""
+    if not kind:
+        return ""
+    errors = {name: number(error) for name, error in errors_percent.items()}
+    shown = ", ".join(f"{name} {decimals(error, 1)}{_SPACE}%" for name, error in errors.items() if error is not None)
+    said = f"kind {kind}, {_KINDS[kind]}" if kind in _KINDS else f"kind {kind}"
+    return f"{said} (error on calibration networks that were left out: {shown})" if shown else said

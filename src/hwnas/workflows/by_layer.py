@@ -13,7 +13,7 @@ from hwnas.hardware.engines.kernels import beginning_of
 from hwnas.hardware.kernel_times import KernelTimes, Profiler, profile_kernels
 from hwnas.hardware.layers import priced_layers
 from hwnas.hardware.model_files import ModelFile
-from hwnas.hardware.profiling import layers_alone
+from hwnas.hardware.profiling import layer_table
 from hwnas.hardware.sessions import Timer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
@@ -146,9 +146,9 @@ def _alone(
         notes.append(f"no layer is timed alone: {mixed[0]!r} reads values of different shapes")
         return None
     layers = {layer.key: layer for layer in priced}
-    known = layers_alone(target, layers, store, seed=seed, timer=timer, progress=progress)
+    known = layer_table(target, layers, store, seed=seed, timer=timer, progress=progress)
     keys = {layer.name: layer.key for layer in priced}
-    return {node.name: known[keys[node.name]].ms if node.name in keys else 0.0 for node in network.nodes}
+    return {node.name: known[keys[node.name]].isolated_ms if node.name in keys else 0.0 for node in network.nodes}
 
 
 def _of_layers(times: KernelTimes, network: NetworkSpec, notes: list[str]) -> KernelTimes | None:

@@ -13,6 +13,7 @@ from hwnas.core.trial import Trial
 from hwnas.evaluation.shared_weights import SharedWeights
 from hwnas.nn.gates import Gates
 from hwnas.nn.supernet import PathSupernet
+from hwnas.report import wording
 from hwnas.runs.directory import RunDirectory
 from hwnas.strategies.candidates import WELL_USED, Constraint, fixed_candidates, learned_candidates, random_candidates
 from hwnas.strategies.proxyless_g import Searched, search
@@ -38,6 +39,8 @@ def gradient_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
     """
     with accounted(run, "latency model", progress):
         latencies = ModelLatencies(profiled(job, run, progress), job.path_space)
+        model = latencies.model
+        progress.say(f"latency model: {wording.latency_model_kind(model.kind, model.errors_percent)}")
         ends = ends_by_terms(job.space.choices, latencies.terms)
         limits = settle_limits(job, run, ends, progress)
     progress.found("budget", {"limit_ms": limits.budget_ms, "fastest_ms": limits.fastest_ms})

@@ -9,7 +9,8 @@ from typing import Protocol, Self
 
 from hwnas.core.architecture import Architecture
 from hwnas.core.cost import Cost, CostKind, CostTerms
-from hwnas.core.protocols import PathSpace
+from hwnas.core.errors import InputError
+from hwnas.core.protocols import PathSpace, SearchSpace
 from hwnas.hardware.latency_model import LatencyModel
 
 
@@ -42,7 +43,7 @@ class Latencies(Protocol):
 
 @dataclass(frozen=True)
 class ModelLatencies:
-    """Latencies by a model over the choices of a space.
+    """Latencies by a model, of any space's architectures.
 
     Args:
         model: of the target.
@@ -50,7 +51,7 @@ class ModelLatencies:
     """
 
     model: LatencyModel
-    space: PathSpace
+    space: SearchSpace
     kind: CostKind = "model"
 
     @property
@@ -60,12 +61,22 @@ class ModelLatencies:
 
     @cached_property
     def terms(self) -> CostTerms:
-        """The model as a sum over choices."""
+        """The model as a sum over choices.
+
+        Raises:
+            InputError: the space is no chain of choices.
+        """
+        if not isinstance(self.space, PathSpace):
+            raise InputError(
+                f"latencies in space {self.space.choices.name!r} are no sum over choices: ask for one network's"
+            )
         return self.model.terms(self.space)
 
     def total(self, arch: Architecture) -> float:
         """The predicted latency."""
-        return self.terms.total(arch)
+        if isinstance(self.space, PathSpace):
+            return self.terms.total(arch)
+        return self.model.cost(self.space.decode(arch)).value
 
     def learned(self, arch: Architecture, measured_ms: float) -> ModelLatencies:
         """The model after a measurement; a held-out network teaches it nothing."""

@@ -95,7 +95,7 @@ def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel
     stored = run.store.measurement(target_id, name, MODEL)
     if stored is None:
         model = profile(
-            job.target, job.path_space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
+            job.target, job.space, job.store, seed=job.settings.seed, calibration=job.settings.calibration,
             held_out=job.settings.held_out, timer=_timer(job, run, MODEL), progress=progress,
         )  # fmt: skip
         run.store.add_measurement(target_id, name, MODEL, model.to_json())

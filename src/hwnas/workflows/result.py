@@ -152,7 +152,9 @@ def data_facts(data: ImageData) -> dict[str, Any]:
 
 
 def _latency_model(model: LatencyModel | None) -> dict[str, Any] | None:
-    return model.quality.to_json() if model and model.quality else None
+    if model is None or model.quality is None:
+        return None
+    return {**model.quality.to_json(), "kind": model.kind, "errors_percent": dict(model.errors_percent)}
 
 
 def _compared(
