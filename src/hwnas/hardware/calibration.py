@@ -135,7 +135,8 @@ def _posterior_mean(
     """The Gaussian posterior's mean; `profiled` says what later networks would take had the processor not changed."""
     keys = tuple(dict.fromkeys(key for row in observations for key in row.layers))
     latency = np.asarray([row.measured_ms for row in observations])
-    counts = np.asarray([[row.layers.get(key, 0) for key in keys] for row in observations]).reshape(-1, len(keys))
+    shape = len(observations), len(keys)
+    counts = np.asarray([[row.layers.get(key, 0) for key in keys] for row in observations]).reshape(shape)
     before = [profiled.predict(row.layers) if profiled and row.later else 0.0 for row in observations]
 
     # One column per unknown in units of its prior deviation: the prior is then the identity, and nothing ill-scaled.

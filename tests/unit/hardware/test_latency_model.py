@@ -14,6 +14,7 @@ from hwnas.core.network import NetworkSpec, Node
 from hwnas.core.seeds import rng_for
 from hwnas.hardware.calibration import LayerTime, Observation, calibrate
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
+from hwnas.hardware.kinds import LayerPrior
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import alone, edge_values, network_id, places, priced_layers
 from hwnas.hardware.model_files import untrained
@@ -24,9 +25,15 @@ from hwnas.hardware.timing import measure
 
 
 @pytest.fixture(scope="module")
-def model(target, space, fake_timer, tmp_path_factory):
+def profiled(target, space, fake_timer, tmp_path_factory):
     store = TargetStore(tmp_path_factory.mktemp("cache"))
     return profile(target, space, store, seed=3, timer=fake_timer(noise=0.01))
+
+
+@pytest.fixture(scope="module", params=["layers", "features"])
+def model(profiled, request):
+    """Whichever kind is chosen, both keep the laws."""
+    return replace(profiled, kind=request.param)
 
 
 def drawn(space, count, purpose="test"):
@@ -64,8 +71,11 @@ def test_removed_layers_cost_nothing(model, space):
 
 def test_an_unknown_layer_is_named_with_the_nearest(model, space):
     network = space.decode(drawn(space, 1)[0])
-    odd = NetworkSpec(network.input_shape, (*network.nodes[:2], Node("odd", MBConv(17, 3, 3)), *network.nodes[-1:]))
-    with pytest.raises(UnknownLayer, match='"out_channels":17.*nearest entry'):
+    # Prices by what a layer does know any width, and no operation that no layer had.
+    layer = MBConv(17, 3, 3) if model.kind == "layers" else MBConv(16, 9, 3)
+    odd = NetworkSpec(network.input_shape, (*network.nodes[:2], Node("odd", layer), *network.nodes[-1:]))
+    named = '"out_channels":17' if model.kind == "layers" else '"kernel":9'
+    with pytest.raises(UnknownLayer, match=f"{named}.*nearest entry"):
         model.cost(odd)
     with pytest.raises(UnknownLayer):
         model.observed(odd, 1.0)
@@ -80,15 +90,16 @@ def test_a_held_out_network_can_never_be_fitted(model, space):
                 learn(network, 1.0)
 
 
-def test_poisoned_truth_of_held_out_networks_changes_no_prediction(target, space, store, fake_timer, model):
+def test_poisoned_truth_of_held_out_networks_changes_no_prediction(target, space, store, fake_timer, profiled):
     def poisoned(name, ms):
         return 1e6 if name.startswith("held-out") else ms
 
     other = profile(target, space, store, seed=3, timer=fake_timer(noise=0.01, change=poisoned))
     assert other.quality.mape_percent > 99
-    assert other.table == model.table
-    assert other.observations == model.observations
-    assert other.terms(space) == model.terms(space)
+    assert other.table == profiled.table
+    assert other.observations == profiled.observations
+    assert (other.kind, other.errors_percent) == (profiled.kind, profiled.errors_percent)
+    assert other.terms(space) == profiled.terms(space)
 
 
 def test_observing_a_network_moves_its_prediction_and_leaves_the_model_as_it_was(model, space):
@@ -102,7 +113,7 @@ def test_observing_a_network_moves_its_prediction_and_leaves_the_model_as_it_was
 
 def test_observing_teaches_what_the_shared_unknowns_cannot(target, space, store, fake_timer, truth_ms):
     """One operation is dearer inside a network than alone; whole networks teach it."""
-    base = profile(target, space, store, seed=3, timer=fake_timer())
+    base = replace(profile(target, space, store, seed=3, timer=fake_timer()), kind="layers")
     networks = [space.decode(arch) for arch in drawn(space, 60)]
 
     def dear_ms(network):
@@ -127,7 +138,8 @@ def test_one_miss_heals_a_planted_error_of_thirty_percent(model, space, truth_ms
     healed = model.anchored(missed, measured_ms)
     assert healed.cost(missed).value >= measured_ms * (1 - 1e-12)
     ratios = [healed.cost(network).value / ms for network, ms in zip(others, slower, strict=True)]
-    assert np.mean(ratios) == pytest.approx(1.0, abs=0.03)
+    # Twelve networks leave weights of features looser than deviations of layers, which then take a part of the blame.
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.03 if model.kind == "layers" else 0.05)
     assert healed.terms(space).total(drawn(space, 1)[0]) == pytest.approx(healed.cost(missed).value, abs=1e-9)
 
 
@@ -177,7 +189,7 @@ def test_damaged_models_raise_only_our_errors(model):
     key = next(iter(whole["layers"]))
     cases = [{name: row for name, row in whole.items() if name != gone} for gone in whole]
     for name in whole:
-        wrongs = (3, [1], {"a": 1}) if name == "quality" else (None, 3, [1], {"a": 1})
+        wrongs = (3, [1], {"a": 1}) if name == "quality" else (None, 3, [1], {"a": "b"})
         cases += [{**whole, name: wrong} for wrong in wrongs]
     cases += [{**whole, name: "x"} for name in ("layers", "observations", "held_out", "quality", "format")]
     cases += [
@@ -189,7 +201,7 @@ def test_damaged_models_raise_only_our_errors(model):
     for case in cases:
         with pytest.raises(HwnasError):
             LatencyModel.from_json(case)
-    with pytest.raises(FileFormatError, match="hwnas-latency-model@2"):
+    with pytest.raises(FileFormatError, match="hwnas-latency-model@3"):
         LatencyModel.from_json({**whole, "format": "hwnas-latency-model@9"})
 
 
@@ -202,14 +214,14 @@ def test_a_file_that_fits_a_held_out_network_is_refused(model):
 
 def test_without_observations_prices_are_the_isolated_latencies():
     table = {"a": LayerTime(1.0, 100), "b": LayerTime(2.0, 50)}
-    plain = calibrate(table, [])
-    assert (plain.constant_ms, plain.price_ms) == (0.0, {"a": 1.0, "b": 2.0})
+    plain = calibrate(LayerPrior(table), [])
+    assert (plain.constant_ms, plain.prices_ms(("a", "b")).tolist()) == (0.0, [1.0, 2.0])
 
 
 def test_prices_are_never_negative():
     table = {"a": LayerTime(1.0, 100), "b": LayerTime(0.001, 100_000)}
-    fitted = calibrate(table, [Observation(str(n), {"a": n, "b": 5}, 0.3 * n) for n in range(1, 6)])
-    assert min(fitted.price_ms.values()) >= 0
+    rows = [Observation(str(n), {"a": n, "b": 5}, 0.3 * n) for n in range(1, 6)]
+    assert min(calibrate(LayerPrior(table), rows).prices_ms(("a", "b"))) >= 0
 
 
 def test_the_calibration_finds_scale_and_overhead():
@@ -221,7 +233,7 @@ def test_the_calibration_finds_scale_and_overhead():
         layers = {key: int(rng.integers(0, 3)) for key in table}
         true_ms = 0.3 + sum(count * (0.8 * table[key].isolated_ms - 0.02) for key, count in layers.items())
         rows.append(Observation(str(n), layers, true_ms))
-    fitted = calibrate(table, rows[:20])
+    fitted = calibrate(LayerPrior(table), rows[:20])
     for row in rows[20:]:
         assert fitted.predict(row.layers) == pytest.approx(row.measured_ms, rel=0.01)
 

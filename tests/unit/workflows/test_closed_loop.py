@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from known_latencies import known_ms
 
+import hwnas.hardware.kinds as kinds
 import hwnas.hardware.latency_model as latency_model
 import hwnas.workflows.gradient_search as gradient_search
 from hwnas.core.errors import BudgetError
@@ -155,9 +156,9 @@ def test_held_out_networks_never_enter_a_fit_of_the_model(make_job, run_fit, fak
     fitted: list[tuple[Observation, ...]] = []
     calibrate = latency_model.calibrate
 
-    def watched_calibrate(table, observations):
+    def watched_calibrate(prior, observations):
         fitted.append(tuple(observations))
-        return calibrate(table, observations)
+        return calibrate(prior, observations)
 
     missed: list[str] = []
     is_held_out = LatencyModel.is_held_out
@@ -167,6 +168,7 @@ def test_held_out_networks_never_enter_a_fit_of_the_model(make_job, run_fit, fak
         return is_held_out(self, network)
 
     monkeypatch.setattr(latency_model, "calibrate", watched_calibrate)
+    monkeypatch.setattr(kinds, "calibrate", watched_calibrate)
     monkeypatch.setattr(LatencyModel, "is_held_out", watched_is_held_out)
     timer, watched = slower_from("search", 1.3, fake_timer, course)
     job = make_job("0.06ms", timer, held_out=20, calibration=5)
