@@ -31,6 +31,8 @@ from hwnas.core.counting import count
 from hwnas.core.errors import HwnasError
 from hwnas.core.network import NetworkSpec
 from hwnas.evaluation.nas_bench_macro import benchmark_rows
+from hwnas.hardware.kinds import KINDS
+from hwnas.hardware.latency_model import FORMAT as MODEL_FORMAT
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.store import LayerLatency, Reference, TargetStore
 from hwnas.hardware.targets import Target, TargetKey
@@ -55,7 +57,11 @@ ARCHITECTURES = [
     json.loads((OLD_RUN / "architecture.json").read_text()),
     next(iter(compose.open_space("proxyless-small", (3, 32, 32), 10, 0.5).uniform_architectures().values())).to_json(),
 ]
-MODELS = [json.loads((OLD_RUN / "latency" / "onnxruntime-f32.json").read_text())]
+OLD_MODEL = json.loads((OLD_RUN / "latency" / "onnxruntime-f32.json").read_text())
+MODELS = [OLD_MODEL] + [
+    {**OLD_MODEL, "format": MODEL_FORMAT, "kind": kind, "errors_percent": {"layers": 1.5, "macs": 4.0}}
+    for kind in KINDS
+]
 RESULTS = [json.loads((OLD_RUN / "result.json").read_text())]
 ACCURACIES = {"02012100": {"test_acc": [89.5, 88.5, 89.0], "mean_acc": 89.0, "flops": 47_327_744}}
 METRICS = [json.loads(line) for line in (OLD_RUN / "metrics.jsonl").read_text().splitlines()]

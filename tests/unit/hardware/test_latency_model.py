@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from hwnas.hardware.profiling import draw_networks, profile
 from hwnas.hardware.quality import Point, assess
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.timing import measure
+from hwnas.spaces.toy import ToySpace
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +193,7 @@ def test_damaged_models_raise_only_our_errors(model):
     for name in whole:
         wrongs = (3, [1], {"a": 1}) if name == "quality" else (None, 3, [1], {"a": "b"})
         cases += [{**whole, name: wrong} for wrong in wrongs]
-    cases += [{**whole, name: "x"} for name in ("layers", "observations", "held_out", "quality", "format")]
+    cases += [{**whole, name: "x"} for name in ("layers", "observations", "held_out", "quality", "format", "kind")]
     cases += [
         {**whole, "layers": {**whole["layers"], key: {"isolated_ms": wrong, "edge_values": 3}}}
         for wrong in (0, -1, "1", None, float("nan"))
@@ -203,6 +205,21 @@ def test_damaged_models_raise_only_our_errors(model):
             LatencyModel.from_json(case)
     with pytest.raises(FileFormatError, match="hwnas-latency-model@3"):
         LatencyModel.from_json({**whole, "format": "hwnas-latency-model@9"})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_models_of_earlier_formats_predict_what_they_did(version):
+    """They know one kind; the figures that they were judged by are of today's predictions, too."""
+    run = Path(__file__).parents[2] / "old_runs" / f"format-{version}"
+    data = json.loads((run / "latency" / "onnxruntime-f32.json").read_text())
+    model = LatencyModel.from_json(data)
+    assert data["format"] == f"hwnas-latency-model@{version}" and "kind" not in data
+    assert (model.kind, model.errors_percent) == ("layers", {})
+    toy = ToySpace()
+    networks = [toy.decode(arch) for arch in toy.choices.enumerate()]
+    judged = sorted(model.cost(network).value for network in networks if model.is_held_out(network))
+    assert judged == pytest.approx(sorted(point.predicted_ms for point in model.quality.points), rel=1e-9)
+    assert LatencyModel.from_json(json.loads(json.dumps(model.to_json()))) == model
 
 
 def test_a_file_that_fits_a_held_out_network_is_refused(model):
