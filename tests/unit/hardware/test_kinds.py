@@ -170,7 +170,10 @@ def by_features(key):
     return 0.002 + 2e-7 * macs_by_key(key) + 2e-6 * dear + 1e-6 * found.get("weights", 0)
 
 
-def timed(layers, price, alone=per_layer("alone", 0.97, 1.03)):
+ALONE = per_layer("alone", 0.97, 1.03)
+
+
+def timed(layers, price, alone=ALONE):
     return {key: LayerTime(0.004 + price(key) * alone(key), edge_values(layer)) for key, layer in layers.items()}
 
 
