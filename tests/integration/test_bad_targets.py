@@ -137,11 +137,15 @@ def written(path: Path, operation: str, domain: str = "") -> str:
     return path.name
 
 
+WITHOUT_ONNX = ("ncnn-f32", "litert-f32", "torch-f32")  # these have no way in from it, and say so
+
+
 @pytest.mark.parametrize("target", ENGINES)
 def test_an_operation_that_an_engine_lacks_is_named(refused: Refused, here: Path, target: str) -> None:
     pytest.importorskip(ENGINES[target].library.module)
     model = written(here / "strange.onnx", "Strange", "elsewhere")
-    said = refused("measure", model, "--target", target, "--sessions", "2", "--quiet", words=(model, "Strange"))
+    word = "ONNX" if target in WITHOUT_ONNX else "Strange"
+    said = refused("measure", model, "--target", target, "--sessions", "2", "--quiet", words=(model, word))
     assert len(said) < 400
 
 

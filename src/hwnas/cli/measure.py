@@ -10,6 +10,7 @@ from hwnas.cli import options as o
 
 if TYPE_CHECKING:
     from hwnas.workflows.by_layer import ByLayer
+    from hwnas.workflows.measure_model import Measured
 
 
 def measure(
@@ -45,8 +46,7 @@ def measure(
     """
     from hwnas import api
     from hwnas.cli.progress import TerminalProgress
-    from hwnas.cli.terminal import print_json, show_text
-    from hwnas.report import wording
+    from hwnas.cli.terminal import print_json
 
     with TerminalProgress(quiet) as progress:
         found = api.measure(
@@ -57,24 +57,32 @@ def measure(
     if as_json:
         print_json(found.to_json())
     else:
-        latency, key = found.latency, found.target.key.to_json()
-        interval = wording.milliseconds_interval(latency.interval_ms, latency.median_ms)
-        show_text(
-            f"{wording.milliseconds(latency.median_ms)} (95 % {interval}, {len(latency.sessions_ms)} sessions, "
-            f"{latency.rounds} rounds, {latency.unstable} of them disturbed)\n"
-            f"wall time: half below {wording.milliseconds(latency.wall_p50_ms)}, "
-            f"nine tenths below {wording.milliseconds(latency.wall_p90_ms)}\n"
-            f"target {found.target.name} {found.target.key.id}: {', '.join(f'{k} {v}' for k, v in key.items())}\n"
-            f"file sha256 {latency.file_sha256}"
-        )
-        for doubt in latency.doubts:
-            show_text(f"! {doubt.says} {doubt.advice}")
-        if found.budget_ms is not None:
-            verdict = "inside" if found.inside_budget else "not inside"
-            show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
-        if found.by_layer is not None:
-            _show_layers(found.by_layer)
+        _show(found)
     raise typer.Exit(3 if found.inside_budget is False else 0)
+
+
+def _show(found: Measured) -> None:
+    from hwnas.cli.terminal import show_text
+    from hwnas.report import wording
+
+    latency, key = found.latency, found.target.key
+    interval = wording.milliseconds_interval(latency.interval_ms, latency.median_ms)
+    a_second = f"{found.images_per_s:.4g} images a second, {key.batch} a call\n" if key.batch > 1 else ""
+    show_text(
+        f"{wording.milliseconds(latency.median_ms)} (95 % {interval}, {len(latency.sessions_ms)} sessions, "
+        f"{latency.rounds} rounds, {latency.unstable} of them disturbed)\n{a_second}"
+        f"wall time: half below {wording.milliseconds(latency.wall_p50_ms)}, "
+        f"nine tenths below {wording.milliseconds(latency.wall_p90_ms)}\n"
+        f"target {found.target.name} {key.id}: {', '.join(f'{k} {v}' for k, v in key.to_json().items())}\n"
+        f"file sha256 {latency.file_sha256}"
+    )
+    for doubt in latency.doubts:
+        show_text(f"! {doubt.says} {doubt.advice}")
+    if found.budget_ms is not None:
+        verdict = "inside" if found.inside_budget else "not inside"
+        show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
+    if found.by_layer is not None:
+        _show_layers(found.by_layer)
 
 
 def _show_layers(found: ByLayer) -> None:

@@ -45,6 +45,11 @@ class Measured:
         """Whether the upper end of the interval is within the budget; None without one."""
         return None if self.budget_ms is None else self.latency.inside(self.budget_ms)
 
+    @property
+    def images_per_s(self) -> float:
+        """Throughput: images of a call by its latency."""
+        return 1000 * self.target.key.batch / self.latency.median_ms
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain values."""
         return {
@@ -53,6 +58,7 @@ class Measured:
             "target": {"name": self.target.name, "id": self.target.key.id, "key": self.target.key.to_json()},
             "budget_ms": self.budget_ms,
             "inside_budget": self.inside_budget,
+            "images_per_s": self.images_per_s,
             "latency": self.latency.to_json(),
             "by_layer": self.by_layer.to_json() if self.by_layer else None,
         }

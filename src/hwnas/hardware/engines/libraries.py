@@ -20,7 +20,7 @@ class Library:
         package: as pip names it.
         module: as it is imported.
         install: what pip is given to install it.
-        oldest: the first version that will do, "major.minor".
+        oldest: the first version that will do, up to three numbers.
     """
 
     package: str
@@ -35,8 +35,11 @@ class Library:
 
     def installed(self) -> str | None:
         """The version that is installed, "" where it does not tell, None where there is none. Imports nothing."""
-        if importlib.util.find_spec(self.module) is None:
-            return None
+        try:
+            if importlib.util.find_spec(self.module) is None:
+                return None
+        except ValueError:  # it is imported already, and does not tell from where
+            return ""
         try:
             return importlib.metadata.version(self.package)
         except importlib.metadata.PackageNotFoundError:  # the same module from a package of another name
@@ -76,12 +79,12 @@ class Library:
 
 ONNXRUNTIME = Library("onnxruntime", "onnxruntime", "onnxruntime", "1.22")
 OPENVINO = Library("openvino", "openvino", "'hwnas[openvino]'", "2025.0")
-NCNN = Library("ncnn", "ncnn", "'hwnas[ncnn]'", "1.0")
-LITERT = Library("ai-edge-litert", "ai_edge_litert", "'hwnas[litert]'", "2.1")
-MNN = Library("MNN", "MNN", "'hwnas[mnn]'", "3.6")
+NCNN = Library("ncnn", "ncnn", "'hwnas[ncnn]'", "1.0.20250503")
+LITERT = Library("ai-edge-litert", "ai_edge_litert", "'hwnas[litert]'", "2.1.2")
+MNN = Library("MNN", "MNN", "'hwnas[mnn]'", "3.6.1")
 TORCH = Library("torch", "torch", "torch", "2.9")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Major and minor: (1, 22) of "1.22.0rc1"."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    """Up to three numbers: (1, 22, 0) of "1.22.0rc1"."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
