@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+_DEFAULT = "onnxruntime-f32"  # what `hwnas measure` takes unless told otherwise
 COLUMNS = ("network", "test accuracy", "95 %", "latency, ms", "95 %", "inside", "params", "MACs")
 
 
@@ -162,14 +163,16 @@ def _verdicts(data: Mapping[str, Any]) -> list[str]:
 def _next(data: Mapping[str, Any], directory: str) -> list[tuple[str, str]]:
     """What to open, to type or to change, and why; what depends on how it went comes first."""
     place = shlex.quote(directory) if directory else "RUN"
-    budget_ms = number(mapping(data.get("budget")).get("latency_ms"))
+    budget_ms, target = number(mapping(data.get("budget")).get("latency_ms")), mapping(data.get("target"))
     steps = [*_remedies(data, budget_ms)]
     if directory:
         steps.append((f"{place}/report.html", "open it in a browser: comparison, plots, the network block by block"))
-        steps.append((f"{place}/model.onnx", "the trained network, the very file that was timed; network.py is the same"
+        file = target.get("file", "model.onnx")
+        steps.append((f"{place}/{file}", "the trained network, the very file that was timed; network.py is the same"
                       " in plain PyTorch, with weights.safetensors"))  # fmt: skip
     if budget_ms:
-        steps.append((f"hwnas measure {place} --budget {budget_ms:.4g}ms", "measures the file again"))
+        where = f" --target {shlex.quote(str(target['name']))}" if target.get("name", _DEFAULT) != _DEFAULT else ""
+        steps.append((f"hwnas measure {place}{where} --budget {budget_ms:.4g}ms", "measures the file again"))
     digest = mapping(data.get("repeat")).get("canonical_sha256")
     if isinstance(digest, str):
         why = f"repeats this run on its measurements, to the last bit: canonical sha256 {shortened(digest, 17)}"

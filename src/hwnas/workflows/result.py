@@ -11,6 +11,7 @@ import numpy as np
 from hwnas.core.counting import count
 from hwnas.data.images import ImageData
 from hwnas.data.stream import evaluation_batches
+from hwnas.hardware.engines import open_engine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
 from hwnas.runs.canonical import canonical_sha256
@@ -18,6 +19,7 @@ from hwnas.runs.directory import RunDirectory
 from hwnas.runs.stored import RESULT_FORMAT, file_digests
 from hwnas.workflows.blocks import blocks
 from hwnas.workflows.delivery import Delivery, predictions, preprocessing
+from hwnas.workflows.files import model_name
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import failures, remarks
@@ -65,7 +67,12 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "data": data_facts(job.data),
         "preprocessing": preprocessing(job.data),
         "space": job.space.choices.name,
-        "target": {"name": job.target.name, "id": job.target.key.id, "key": job.target.key.to_json()},
+        "target": {
+            "name": job.target.name,
+            "id": job.target.key.id,
+            "key": job.target.key.to_json(),
+            "file": model_name(open_engine(job.target.name).suffix),
+        },
         "budget": {
             "text": str(job.settings.budget),
             "latency_ms": limits.budget_ms,
