@@ -200,6 +200,7 @@ def test_profile_and_describe_by_its_model(first_run: FirstRun, tmp_path: Path, 
     model = tmp_path / "model.json"
     code, out, _ = hwnas(["profile", "--space", "toy", "--held-out", "2", "--out", str(model)])
     assert code == 0 and "Kendall's tau" in out and "counting MACs" in out
+    assert f": kind {json.loads(model.read_text())['kind']}, a price" in out and "left out: layers " in out
     own = json.loads(hwnas(["describe", str(first_run.path), "--json"])[1])
     other = json.loads(hwnas(["describe", str(first_run.path), "--latency-model", str(model), "--json"])[1])
     assert own["params"] == other["params"] == first_run.result["network"]["params"]

@@ -1,26 +1,29 @@
 """What a layer does, counted: the terms in which its price can be written where not every layer can be timed.
 
 Only what engines execute counts: batch-norm is folded into the convolution before it and ReLU is part of that, so
-neither has a term. What costs alike has one name; a convolution on a map of one pixel is a linear layer.
+neither has a term. What costs alike has one name; a convolution on a map of one pixel is a linear layer, whose MACs
+are its weights and no term of their own.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
-from hwnas.core.counting import macs
+from hwnas.core.counting import count, macs
 from hwnas.core.errors import FileFormatError, HwnasError, quoted
 from hwnas.core.layer_json import layer_from_json
 from hwnas.core.network import LocatedLayer, lower
 from hwnas.core.primitives import Activation, BatchNorm, Conv, Flatten, Linear, Operation, Shape, parameter_shapes
 from hwnas.hardware.layers import alone
 
+Found = TypeVar("Found")
 _PART_OF_A_CONVOLUTION = ("relu", "relu6")
+_LINEAR = "linear"
 _REMEMBERED = 20_000  # layers; a space that searches widths has thousands
 
 
@@ -28,8 +31,8 @@ def features(layer: LocatedLayer) -> dict[str, float]:
     """A layer's terms by name.
 
     Returns:
-        "operations", "weights" (values), and for every kind of operation "KIND values" (read and written) and "KIND
-        MACs" (for what has any), where KIND is for example "depthwise 5x5".
+        "operations", "weights" (values), and for every kind of operation "KIND values" (read and written) and, of
+        convolutions, "KIND MACs", where KIND is for example "depthwise 5x5".
 
     Raises:
         InputError: the layer reads values of different shapes.
@@ -43,10 +46,10 @@ def features(layer: LocatedLayer) -> dict[str, float]:
             continue
         found["operations"] += 1
         found[f"{kind} values"] += sum(prod(shapes[name]) for name in operation.inputs) + prod(operation.shape)
-        if isinstance(operation.primitive, (Conv, Linear)):
+        found["weights"] += sum(prod(shape) for shape in parameter_shapes(operation.primitive).values())
+        if isinstance(operation.primitive, Conv) and kind != _LINEAR:
             found[f"{kind} MACs"] += macs(operation, shapes)
-            found["weights"] += sum(prod(shape) for shape in parameter_shapes(operation.primitive).values())
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in found.items() if value}
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -56,10 +59,24 @@ def features_by_key(key: str) -> Mapping[str, float]:
     Raises:
         FileFormatError: it is no such key.
     """
+    return _of_key(key, features)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def macs_by_key(key: str) -> float:
+    """The multiply-accumulates of the layer that a table's key stands for.
+
+    Raises:
+        FileFormatError: it is no such key.
+    """
+    return _of_key(key, lambda layer: float(count(alone(layer)).macs))
+
+
+def _of_key(key: str, asked: Callable[[LocatedLayer], Found]) -> Found:
     try:
         data = json.loads(key)
         shapes = tuple(tuple(map(_side, shape)) for shape in data.pop("input_shapes"))
-        return features(LocatedLayer("layer", layer_from_json(data), shapes, ()))
+        return asked(LocatedLayer("layer", layer_from_json(data), shapes, ()))
     except (HwnasError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
         raise FileFormatError(f"latency model: {quoted(key)} is no layer ({reason})") from None
 
@@ -70,15 +87,6 @@ def _side(value: Any) -> int:
     return value
 
 
-def macs_by_key(key: str) -> float:
-    """The multiply-accumulates of the layer that a table's key stands for.
-
-    Raises:
-        FileFormatError: it is no such key.
-    """
-    return sum(amount for name, amount in features_by_key(key).items() if name.endswith(" MACs"))
-
-
 def _kind(operation: Operation, shapes: Mapping[str, Shape]) -> str:
     """What an operation is called; empty for what takes no time of its own."""
     match operation.primitive:
@@ -87,11 +95,11 @@ def _kind(operation: Operation, shapes: Mapping[str, Shape]) -> str:
         case Activation(kind=kind):
             return "" if kind in _PART_OF_A_CONVOLUTION else kind
         case Linear():
-            return "linear"
+            return _LINEAR
         case Conv() as conv:
             side = "x".join(map(str, conv.kernel))
             if prod(operation.shape[1:]) == 1 and prod(shapes[operation.inputs[0]][1:]) == 1:
-                return "linear"
+                return _LINEAR
             if conv.groups == 1:
                 return f"convolution {side}"
             return f"depthwise {side}" if conv.groups == conv.in_channels else f"grouped {side}"

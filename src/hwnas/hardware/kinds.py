@@ -24,7 +24,7 @@ OVERHEAD_SD = 0.2  # of the median isolated layer
 PER_VALUE_SD = 0.2  # of the isolated sum by the values it moves
 DEVIATION_SD = 0.08  # of a layer, beyond what the shared unknowns explain
 WEIGHT_SD = 0.5  # of a feature's weight: what lies in a cache alone may cost twice as much in a network
-LEAST_WEIGHT_SD = 0.03  # of the mean layer by what a layer has of a feature, where that costs nothing in layers alone
+LEAST_WEIGHT_SD = 0.03  # of the mean layer by the most that a layer has of a feature that costs nothing alone
 SHRINKAGE = 0.1  # of weights towards zero, where layers alone do not tell features apart
 FOLDS = 12  # of the calibration networks
 
@@ -77,8 +77,8 @@ class FeaturePrior:
         isolated_ms = np.asarray([row.isolated_ms for row in table.values()])
         values = np.asarray([row.edge_values for row in table.values()], dtype=float)
         self._weight = _weights_alone(amounts, isolated_ms, values)
-        typical = amounts.sum(axis=0) / (amounts > 0).sum(axis=0)  # of the layers that have it
-        self._weight_sd = WEIGHT_SD * self._weight + LEAST_WEIGHT_SD * isolated_ms.mean() / typical
+        # By the most that a layer has: other networks may have a hundred times more of what is next to nothing here.
+        self._weight_sd = WEIGHT_SD * self._weight + LEAST_WEIGHT_SD * isolated_ms.mean() / amounts.max(axis=0)
 
     def mean_ms(self, keys: Sequence[str]) -> np.ndarray:
         """What the features of each layer cost in layers alone."""

@@ -168,6 +168,7 @@ def latency_model(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "bias_percent": 0.42, "mape_percent": 3.9, "r2": 0.9732, "kendall_tau": 0.926, "retest_cv_percent": 2.24,
         "retest_tau": 0.947, "macs_mape_percent": 5.3, "macs_kendall_tau": 0.871, "calibration_networks": 10,
+        "kind": "layers", "errors_percent": {"layers": 3.21, "features": 4.4, "macs": 6.05},
         "points": [
             {"predicted_ms": float(value * (1 + rng.normal(0, 0.045))), "measured_ms": float(value),
              "macs": int(value * 2.7e7)}

@@ -151,6 +151,18 @@ def test_prediction_beside_measurement(result, metrics):
     assert "uses only" not in words
 
 
+def test_the_kind_of_model_is_named_with_the_errors_of_all(result):
+    words = read(render_report(result, [])).words
+    assert (
+        "It is of kind layers, a price for every layer (error on calibration networks that were left out: layers 3.2 "
+        "%, features 4.4 %, macs 6.1 %)." in words
+    )
+    del result["latency_model"]["errors_percent"]
+    assert "It is of kind layers, a price for every layer." in read(render_report(result, [])).words
+    del result["latency_model"]["kind"]  # as results of earlier versions
+    assert "It is of kind" not in read(render_report(result, [])).words
+
+
 def test_a_model_worse_than_macs_is_called_so(result):
     result["latency_model"]["mape_percent"] = 6.1
     assert "off by 6.1 % on average, worse than the 5.3 % of counting MACs" in read(render_report(result, [])).words
