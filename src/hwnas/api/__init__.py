@@ -6,8 +6,9 @@ from hwnas.core.on_demand import on_demand
 
 if TYPE_CHECKING:
     from hwnas.api.comparisons import compare
-    from hwnas.api.fits import fit, fit_seeds, fit_several, search, train
+    from hwnas.api.fits import fit, search, train
     from hwnas.api.networks import describe, doctor, draw, export, measure, profile, to_timm, write_report
+    from hwnas.api.several import fit_seeds, fit_several
     from hwnas.api.tables import import_table, search_table
 
 __all__ = [
@@ -16,8 +17,9 @@ __all__ = [
 ]  # fmt: skip
 _HOMES = {
     "comparisons": ("compare",),
-    "fits": ("fit", "fit_seeds", "fit_several", "search", "train"),
+    "fits": ("fit", "search", "train"),
     "networks": ("describe", "doctor", "draw", "export", "measure", "profile", "to_timm", "write_report"),
+    "several": ("fit_seeds", "fit_several"),
     "tables": ("import_table", "search_table"),
 }
 if not TYPE_CHECKING:  # mypy reads the imports above

@@ -61,6 +61,10 @@ def fit(
     Several --budget, --target or --seeds make one run each, and a report that sets them side by side:
 
     hwnas fit --budget 25% --budget 50% --seeds 3 --out runs/study
+
+    Several targets share what no latency enters, and in the end every network is measured on every target:
+
+    hwnas fit --target onnxruntime --target openvino-bf16 --budget 40% --out runs/both
     """
     from hwnas.config import FitConfig
     from hwnas.core.errors import InputError
@@ -96,7 +100,7 @@ def _several(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
     from hwnas import api
     from hwnas.cli.progress import TerminalProgress
     from hwnas.cli.terminal import print_json, show_table, show_text
-    from hwnas.report import wording
+    from hwnas.report import matrix, wording
     from hwnas.workflows.several import findings
 
     with TerminalProgress(quiet) as progress:
@@ -113,5 +117,10 @@ def _several(arguments: dict[str, Any], as_json: bool, quiet: bool) -> int:
     show_table(("run", "test accuracy", "latency", "budget", "inside"), rows)
     for said in findings(found.result):
         show_text(said)
+    for measured in found.result["specialisation"]:
+        show_text(f"\nEvery network on every target, seed {measured['seed']}:")
+        show_table(matrix.COLUMNS, matrix.plain_rows(measured))
+        for said in matrix.sentences(measured):
+            show_text(said)
     show_text(f"\nSide by side: {Path(found.run) / 'report.html'}")
     return found.exit_code

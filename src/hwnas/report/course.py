@@ -97,7 +97,27 @@ def compute(result: Mapping[str, Any], found: Sequence[Entry]) -> View:
     baselines = sum(cpu or 0.0 for stage, cpu, _ in known if theirs.intersection(stage.split("/")))
     lead = f"{wording.seconds(total)} of CPU time in {wording.seconds(elapsed)}" if total else ""
     lead += f"; {wording.percent(baselines / total, 0)} of it for the baselines" if total and baselines else ""
-    return {"table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed), "lead": lead}
+    return {
+        "table": table, "total": wording.seconds(total), "wall": wording.seconds(elapsed), "lead": lead,
+        "taken": _taken(rows(result.get("shared"))),
+    }  # fmt: skip
+
+
+def _taken(shared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a run has taken over from others, one sentence for each."""
+    found: dict[str, list[str]] = {}
+    for row in shared[:MOST_FACTS]:
+        what, networks, steps = text(row.get("what")), number(row.get("networks")), number(row.get("steps"))
+        known = {"search": f"the first {wording.count(steps)} steps of the search", "uniform": "the second supernet"}
+        said = known.get(what, "a training from scratch" if what.startswith("train/") else what)
+        if networks is not None:
+            said = f"{wording.count(networks)} {'network' if networks == 1 else 'networks'} trained alone"
+        found.setdefault(text(row.get("from")), []).append(said)
+    return [
+        f"Taken over from {place}, which had done the very same for another target or budget: {', '.join(said)}. "
+        "The times are without it."
+        for place, said in found.items()
+    ]
 
 
 def again(command: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hwnas.report import answer, candidates, charts, comparison, course, incidents, summary, timing, wording
+from hwnas.report import answer, candidates, charts, comparison, course, incidents, matrix, summary, timing, wording
 from hwnas.report.reading import clean, entries, mapping, number, rows, text
 from hwnas.report.styles import style_sheet
 
@@ -67,7 +67,7 @@ def render_report(
 
 def render_summary(
     results: Sequence[Mapping[str, Any]], *, title: str | None = None, findings: Sequence[str] = (),
-    names: Sequence[str] = (), settings: Sequence[Mapping[str, Any]] = (),
+    names: Sequence[str] = (), settings: Sequence[Mapping[str, Any]] = (), matrices: Sequence[Mapping[str, Any]] = (),
 ) -> str:  # fmt: skip
     """Several runs side by side: HTML that loads nothing and runs nothing.
 
@@ -77,6 +77,7 @@ def render_summary(
         findings: further sentences for its head, for example what was computed over the seeds.
         names: of the runs; without them a run is called by its data and seed.
         settings: their resolved settings; what differs is listed.
+        matrices: their networks measured on the targets of all, one for each seed. They are not trusted.
 
     Returns:
         The page; equal input gives equal text.
@@ -84,6 +85,7 @@ def render_summary(
     known = [clean(mapping(result)) for result in results]
     view = summary.summary(known, clean(list(names)), clean([mapping(one) for one in settings]))
     view["sentences"] = [*view["sentences"], *map(clean, findings)]
+    view["matrices"] = matrix.matrices(clean(list(matrices)))
     return _page("summary.html.j2", clean(title) if title else f"{len(results)} runs side by side", **view)
 
 

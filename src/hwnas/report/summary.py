@@ -106,6 +106,7 @@ def _row(run: Run) -> View:
         "params": wording.short_count(item.params),
         "macs": wording.short_count(item.macs),
         "cpu": wording.seconds(sum(cpu)) if cpu else wording.MISSING,
+        "shared": "without what it took over" if rows(result.get("shared")) else "",
         "against": against[:6],
     }
 

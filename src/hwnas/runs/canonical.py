@@ -12,7 +12,7 @@ from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import plain_json
 
 # When, where and by whom; the images are known by their fingerprint, not by their folder's name.
-_CIRCUMSTANCES = ("command", "created", "hwnas", "compute", "environment", "repeat")
+_CIRCUMSTANCES = ("command", "created", "hwnas", "compute", "shared", "environment", "repeat")
 
 
 def canonical_sha256(result: Mapping[str, Any], run: RunDirectory) -> str:

@@ -113,6 +113,20 @@ class CheckpointDirectory:
             self._say(f"{problem}: {then}")
         return found
 
+    def peek(self) -> Checkpoint | None:
+        """The newest checkpoint that verifies, or None; changes nothing, so that it needs no lock.
+
+        Raises:
+            InputError: the directory may not be read.
+        """
+        try:
+            for step, directory in reversed(self._named(_STEP)):
+                with contextlib.suppress(FileFormatError):
+                    return _load(directory, step)
+        except OSError as reason:
+            raise InputError(f"cannot read {self._path}: {reason.strerror}") from reason
+        return None
+
     def inspect(self) -> list[CheckpointStatus]:
         """Every checkpoint on disk by rising step, those set aside included; changes nothing."""
         found = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
@@ -25,6 +25,7 @@ from hwnas.evaluation.trained_alone import TrainedAlone
 from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
+from hwnas.runs.store import TrialRecord
 from hwnas.strategies import random_search
 from hwnas.strategies.black_box import Problem
 from hwnas.strategies.candidates import Constraint
@@ -37,9 +38,9 @@ from hwnas.workflows.limits import LatencyLimits, ends_by_macs, settle_limits
 from hwnas.workflows.measuring import measured
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
+from hwnas.workflows.sharing import TRIALS, known_trials
 
 CHILD = "child"  # what a child's measurement is stored under
-TRIALS = "trained-alone"  # what its quality is stored under
 ENDS = "ends of the space"
 SEARCH = "search"  # stage, and checkpoints
 
@@ -62,6 +63,11 @@ class Children:
     def settings(self) -> ChildrenSettings:
         """How they are searched and trained."""
         return self.job.children
+
+    @cached_property
+    def known(self) -> dict[str, TrialRecord]:
+        """What became of networks in fits for other targets."""
+        return known_trials(self.job, self.run, self.progress)
 
     def problem(self) -> Problem:
         """What a black-box search is given."""
@@ -99,7 +105,7 @@ class Children:
             for name in evaluator.names(arch):
                 self.run.checkpoints(name).clear()
 
-        remembered = Remembered(evaluator, self.run.store, TRIALS, kept=clear)
+        remembered = Remembered(evaluator, self.run.store, TRIALS, kept=clear, known=self.known)
         try:
             yield from remembered.in_order(architectures, settings.at_once, within.end)
         except Ended:

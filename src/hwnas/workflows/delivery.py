@@ -29,10 +29,12 @@ from hwnas.training.state import LoopState
 from hwnas.workflows.choosing import Chosen
 from hwnas.workflows.files import write_network_files
 from hwnas.workflows.job import FitJob
+from hwnas.workflows.sharing import take_checkpoint
 
 RECALIBRATION_IMAGES = 2000
 PARITY_IMAGES = 64
 CALIBRATION_IMAGES = 256
+SCRATCH = "scratch"  # a training from initial weights
 PARITY_TOLERANCE = {"f32": 1e-3}  # of the scores' standard deviation; batch-norm folding alone gives about 1e-5
 ROUGH_TOLERANCE = 3.0  # in fewer bits: 0.01 to 0.5 is usual, and how many images it costs is measured and said
 
@@ -97,7 +99,7 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     arch, role = chosen.trial.architecture, chosen.contender.role
     scratch = build(job.space.decode(arch))
     initialise(scratch, seed_for(job.settings.seed, "initial weights", arch.id))
-    trained = {"scratch": _trained(scratch, "scratch", chosen, job, run, progress)}
+    trained = {SCRATCH: _trained(scratch, SCRATCH, chosen, job, run, progress)}
     supernet = chosen.contender.supernet_name
     if chosen.contender.supernet is not None:
         inherited = chosen.contender.supernet.extract(arch)
@@ -114,7 +116,7 @@ def deliver(chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress) 
     parity = check_parity(network, model, job.data, job.device, engine)
     directory = run.path if role == "searched" else run.path / "baselines" / role
     write_network_files(directory, spec, arrays, {".onnx": to_onnx(spec, arrays), engine.suffix: model}, arch)
-    return Delivery(chosen, model, parity, weights, quality["scratch"], quality.get("inherited"), directory,
+    return Delivery(chosen, model, parity, weights, quality[SCRATCH], quality.get("inherited"), directory,
                     tuple(setback for done in trained.values() for setback in done.setbacks))  # fmt: skip
 
 
@@ -142,6 +144,8 @@ def _trained(
     # Named by what is trained, not by who chose it: whoever chooses the same architecture gets the same training.
     name = f"{chosen.trial.architecture.id}/{way}"
     finished, going = run.checkpoints(f"trained/{name}", keep=1), run.checkpoints(f"train/{name}")
+    if way == SCRATCH:
+        take_checkpoint(job, run, f"trained/{name}", f"train/{name}")
     saved = LoopState({"network": job.device.place(network)}).restore(finished)
     if saved is None:
         done = train(

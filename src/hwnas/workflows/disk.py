@@ -76,7 +76,8 @@ def fit_need(job: FitJob) -> DiskNeed:
     network = job.space.decode(_typical(job))
     recipe, steps = job.settings.recipe, job.settings.train_steps
     search = _search_checkpoints(job.path_space, job.gradient)
-    first, kept = _most(search), _kept(search)
+    start = 0 if job.siblings is None else search[-1]  # kept for fits with another target
+    first, kept = _most(search) + start, _kept(search) + start
     if "random-uniform-supernet" in roles:
         uniform = _search_checkpoints(job.path_space, job.gradient, equal_steps(job.gradient))
         first, kept = max(first, kept + _most(uniform)), kept + _kept(uniform)

@@ -18,6 +18,7 @@ from hwnas.workflows.choosing import Contender, best_scoring
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.limits import LatencyLimits
 from hwnas.workflows.remembered import Remembered
+from hwnas.workflows.sharing import TRIALS, known_trials, take_checkpoint
 
 ARCHITECTURE_STEP_COST = 0.75  # of a weight step; benchmarks/supernet_steps.py measures it
 SHARE_OF_A_TRAINING = 4  # a network trained alone gets a quarter of the final training's steps
@@ -33,6 +34,7 @@ def uniform_supernet(
 ) -> PathSupernet:
     """A supernet trained on uniform paths for the compute of the search."""
     settings = replace(job.gradient, steps=equal_steps(job.gradient), warmup_share=1.0)
+    take_checkpoint(job, run, "uniform", "uniform")
     return search(
         job.path_space, job.data, terms, limits.planned_ms, settings, seed=job.settings.seed, device=job.device,
         checkpoints=run.checkpoints("uniform"), progress=progress, purpose="uniform",
@@ -63,7 +65,8 @@ def standalone_contender(job: FitJob, run: RunDirectory, progress: Progress) -> 
         for name in evaluator.names(arch):
             run.checkpoints(name).clear()
 
-    remembered = Remembered(evaluator, run.store, "trained-alone", kept=clear)
+    known = known_trials(job, run, progress)
+    remembered = Remembered(evaluator, run.store, TRIALS, kept=clear, known=known)
     on = f"after {steps} training steps of its own"
     label = f"random search over {networks} networks trained alone"
     return Contender("random-standalone", label, propose, remembered, partial(best_scoring, on), None)

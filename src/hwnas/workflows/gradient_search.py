@@ -26,6 +26,7 @@ from hwnas.workflows.limits import LatencyLimits, ends_by_terms, settle_limits
 from hwnas.workflows.measuring import profiled
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
+from hwnas.workflows.sharing import search_checkpoints
 from hwnas.workflows.watching import search_findings
 
 BIASED = "on shared weights that were trained along the search's gates, which favours the search"
@@ -47,7 +48,7 @@ def gradient_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
     with accounted(run, "search", progress):
         searched = search(
             job.path_space, job.data, latencies.terms, limits.planned_ms, job.gradient, seed=job.settings.seed,
-            device=job.device, checkpoints=run.checkpoints("search"), progress=progress,
+            device=job.device, checkpoints=search_checkpoints(job, run), progress=progress,
         )  # fmt: skip
     return SearchPhase(
         "proxyless-g", limits, latencies, searched_contender(job, run, searched),

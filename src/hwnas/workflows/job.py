@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hwnas.core.cost import Budget
 from hwnas.core.errors import InputError
@@ -117,6 +118,8 @@ class FitJob:
         settings: the numbers.
         command: what the user typed, for the report.
         timer: runs measuring sessions; None for worker processes.
+        siblings: finished runs that differ in target and budget alone, whose work is taken over where it is the same;
+            None for a fit that stands by itself and keeps nothing for others.
     """
 
     data: ImageData
@@ -127,6 +130,7 @@ class FitJob:
     settings: FitSettings
     command: str
     timer: Timer | None = None
+    siblings: tuple[Path, ...] | None = None
 
     @property
     def path_space(self) -> PathSpace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
@@ -12,7 +12,7 @@ from hwnas.core.errors import EvaluationFailed
 from hwnas.core.protocols import Evaluator
 from hwnas.core.trial import Quality
 from hwnas.evaluation.in_order import Answer, answer, as_they_come
-from hwnas.runs.store import RunStore
+from hwnas.runs.store import RunStore, TrialRecord
 
 FAILED, STATUS = "failed", "status"
 
@@ -26,15 +26,18 @@ class Remembered:
         store: of the run.
         name: tells evaluators of one run apart; contenders that share one share its trials.
         kept: told of every architecture whose word has been kept, so that what it took can be removed.
+        known: what another run has been told, by architecture; copied into the store when it is asked for.
     """
 
     def __init__(
-        self, evaluator: Evaluator, store: RunStore, name: str, kept: Callable[[Architecture], None] | None = None
-    ) -> None:
+        self, evaluator: Evaluator, store: RunStore, name: str, kept: Callable[[Architecture], None] | None = None,
+        known: Mapping[str, TrialRecord] | None = None,
+    ) -> None:  # fmt: skip
         self._evaluator = evaluator
         self._store = store
         self._name = name
         self._kept = kept or (lambda arch: None)
+        self._known = known or {}
 
     def evaluate(self, arch: Architecture) -> Quality:
         """The quality of one architecture.
@@ -69,6 +72,8 @@ class Remembered:
 
     def _stored(self, arch: Architecture) -> Answer | None:
         trial = self._store.trial(self._name, arch.id)
+        if trial is None and (trial := self._known.get(arch.id)):
+            self._store.add_trial(self._name, arch.id, trial.content, label=trial.label)
         if trial is None:
             return None
         content = trial.content

@@ -50,8 +50,11 @@ def report_runs(runs: Sequence[Path], out: Path | None, progress: Progress | Non
     if len(runs) > 1:
         page = render_summary(results, title=page_path.stem, names=_names(places), settings=settings)
     elif is_summary(runs[0]):
-        said, names = findings(read_summary(runs[0])), [str(place.relative_to(runs[0])) for place in places]
-        page = render_summary(results, title=name, findings=said, names=names, settings=settings)
+        kept, names = read_summary(runs[0]), [str(place.relative_to(runs[0])) for place in places]
+        matrices = kept.get("specialisation", ())
+        page = render_summary(
+            results, title=name, findings=findings(kept), names=names, settings=settings, matrices=matrices
+        )
     else:
         only = stored[0]
         page = render_report(results[0], only.metrics(), title=name, settings=only.config, problems=problems)

@@ -23,6 +23,7 @@ from hwnas.workflows.files import model_name
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import failures, remarks
+from hwnas.workflows.sharing import TAKEN, taken_over
 from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
 
 
@@ -51,7 +52,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
     """The content of result.json; scores every delivered file on the test split."""
     job, phase = outcome.job, outcome.phase
     limits, chosen = phase.limits, outcome.deliveries[0].chosen
-    correct = [_correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
+    correct = [correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
     entries = [
         _entry(job, delivery, measurement, right)
         for delivery, measurement, right in zip(outcome.deliveries, outcome.measurements, correct, strict=True)
@@ -95,7 +96,9 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
         "compute": [
             {"stage": row.name, "cpu_seconds": row.spent.cpu_seconds, "wall_seconds": row.spent.wall_seconds}
             for row in outcome.run.store.stages()
+            if not row.name.startswith(TAKEN)
         ],
+        "shared": taken_over(outcome.run),
         "environment": outcome.run.environment,
         "files": file_digests(outcome.run.path),
         "setbacks": _setbacks(outcome),
@@ -106,7 +109,8 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
     return {**result, "repeat": {"canonical_sha256": canonical_sha256(result, outcome.run)}}
 
 
-def _correct_on_test(job: FitJob, model: bytes) -> list[bool]:
+def correct_on_test(job: FitJob, model: bytes) -> list[bool]:
+    """For each test image whether a file, run by the target's engine, classifies it as it should be."""
     right: list[bool] = []
     for images, labels in evaluation_batches(job.data, job.data.test, 500, job.device.torch):
         scores = predictions(job, model, images.cpu().contiguous().numpy())

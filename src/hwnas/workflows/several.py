@@ -15,9 +15,11 @@ from hwnas.runs.files import make_directory, plain_json, write_atomically, write
 from hwnas.runs.provenance import environment
 from hwnas.runs.stored import CONFIG, RESULT, StoredRun, read_run, read_stored
 from hwnas.workflows.statistics import mean_interval
+from hwnas.workflows.verdicts import AT_HOME, UNCOMPARED
 
 FORMAT = "hwnas-summary@2"
 REPORT = "report.html"
+SPECIALISATION = "specialisation"  # the run in which networks are measured on the targets of others
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,16 @@ def finished(directory: Path, config: Mapping[str, Any]) -> dict[str, Any] | Non
     return result
 
 
-def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
+def summarise(
+    fits: Sequence[OneFit], out: Path, command: str, matrices: Sequence[Mapping[str, Any]] = ()
+) -> SeveralResult:
     """Writes result.json and report.html that set several fits side by side.
 
     Args:
         fits: in the order of the rows.
         out: where both are written.
         command: what the user typed.
+        matrices: of specialisation, one a seed; none where there is one target.
 
     Raises:
         InputError: the place cannot be written.
@@ -108,23 +113,38 @@ def summarise(fits: Sequence[OneFit], out: Path, command: str) -> SeveralResult:
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "runs": [_row(fit) for fit in fits],
         "tasks": groups,
+        "specialisation": list(matrices),
     }
     make_directory(out)
     write_sealed_json(out / RESULT, result)
     done = [fit for fit in fits if fit.result is not None]
     results, names = [fit.result or {} for fit in done], [fit.directory for fit in done]
-    page = render_summary(results, title=out.name, findings=findings(result), names=names)
+    page = render_summary(results, title=out.name, findings=findings(result), names=names, matrices=matrices)
     write_atomically(out / REPORT, page.encode())
     return SeveralResult(worst == 0, worst, out, tuple(fits), result)
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
-    """The sentences of a summary: what its seeds say together, and which fits were refused."""
+    """The sentences of a summary: what its seeds say together, who is at home, and which fits were refused."""
     said = []
     for task in summary["tasks"]:
         where = f"{task['target']}, budget {task['budget']}: " if len(summary["tasks"]) > 1 else ""
         said += [where + row["verdict"] for row in task["comparison"]]
+    said += [_at_home(matrix) for matrix in summary.get("specialisation", ())]
     return said + [f"{row['directory']} was refused: {row['error']}" for row in summary["runs"] if row["error"]]
+
+
+def _at_home(matrix: Mapping[str, Any]) -> str:
+    """How many networks stand first where they were searched for."""
+    kinds = [row["verdict"] for row in matrix["networks"] if row["verdict"] not in UNCOMPARED]
+    said = f"Every network was measured on every target (seed {matrix['seed']}): "
+    if not kinds:
+        return said + "on none of their own were there two to compare."
+    first = sum(kind in AT_HOME for kind in kinds)
+    return (
+        f"{said}{first} of {len(kinds)} stand first on their own, as the fastest at their accuracy there or the only "
+        "one inside the budget."
+    )
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from hwnas.core.errors import FileFormatError, InputError, RunError
 from hwnas.runs.directory import RunDirectory
+from hwnas.runs.files import write_sealed_json
 from hwnas.workflows.reporting import report_runs
 from hwnas.workflows.several import (
     OneFit,
@@ -108,6 +109,9 @@ def test_a_directory_of_several_stands_for_its_runs(tmp_path: Path) -> None:
         report_runs([tmp_path / "out", single], None)
     with pytest.raises(InputError, match="no run directory"):
         report_runs([tmp_path / "elsewhere"], None)
+    write_sealed_json(tmp_path / "out" / "result.json", {**read_summary(tmp_path / "out"), "specialisation": [5]})
+    with pytest.raises(FileFormatError, match="a field is missing or wrong"):
+        report_runs([tmp_path / "out"], None)
     (tmp_path / "out" / "result.json").write_text('{"format": "hwnas-summary@9"}')
     with pytest.raises((RunError, FileFormatError), match="newer"):
         report_runs([tmp_path / "out"], None)
