@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from refusals import Refused, files_of
 
 import hwnas
-from hwnas.api import fits
+from hwnas.api import several
 from hwnas.cli import run as command
 from hwnas.config import FitConfig
 from hwnas.core.errors import BudgetError, InputError, OutOfMemory
@@ -98,11 +98,11 @@ def test_training_needs_the_engine_that_proves_its_file(refused: Refused, monkey
 def test_of_several_targets_one_that_is_away_is_said_at_once_and_the_others_are_served(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(config: FitConfig, *_: object) -> None:
+    def refuse(_: Path, config: FitConfig, *others: object) -> None:
         open_engine(config.target)
         raise BudgetError("the fastest one takes longer")
 
-    monkeypatch.setattr(fits, "_fit", refuse)
+    monkeypatch.setattr(several, "fit_in", refuse)
     monkeypatch.setitem(sys.modules, "openvino", None)
     for more in ([], ["--compute", "60s"]):  # steps for a compute limit need the target, too
         code = command(["fit", *TASK, "--target", "openvino", "--target", "onnxruntime", "--effort", "quick", *more])

@@ -57,11 +57,11 @@ def test_on_resume_the_stored_steps_are_taken(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(compute, "affordable_steps", counted)
     config, data = checked_settings(FitConfig, {"data": "toy", "budget": "40%", "compute": "30min"}), toy_data()
-    first = fits._resolved(config, data, tmp_path, False, Silence())
+    first = fits.settled(config, data, tmp_path, False, Silence())
     assert (first.search_steps, first.train_steps, first.compute) == (300, 200, "30min")
     (tmp_path / "config.yaml").write_text("compute: 30min\nsearch_steps: 123\ntrain_steps: 45\n")
-    again = fits._resolved(config, data, tmp_path, False, Silence())
+    again = fits.settled(config, data, tmp_path, False, Silence())
     assert (again.search_steps, again.train_steps) == (123, 45) and len(measured) == 1
-    assert fits._resolved(config, data, tmp_path, True, Silence()).search_steps == 300  # --fresh measures anew
+    assert fits.settled(config, data, tmp_path, True, Silence()).search_steps == 300  # --fresh measures anew
     given = config.model_copy(update={"search_steps": 77, "train_steps": 66})
-    assert fits._resolved(given, data, tmp_path, True, Silence()).search_steps == 77 and len(measured) == 2
+    assert fits.settled(given, data, tmp_path, True, Silence()).search_steps == 77 and len(measured) == 2

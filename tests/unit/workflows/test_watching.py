@@ -33,7 +33,8 @@ def test_a_search_that_has_learned_nothing_says_so(idle_job, run_fit, course) ->
 
 
 def test_a_search_that_has_learned_something_says_nothing_of_it(make_job, run_fit) -> None:
-    found = run_fit(make_job("80%", baselines="none"))
+    search = replace(make_job("80%").settings.search, alpha_lr=0.05)
+    found = run_fit(make_job("80%", baselines="none", search=search))
     assert "nothing-learned" not in {row["name"] for row in found.result["warnings"]}
 
 
