@@ -22,6 +22,27 @@ def test_what_follows_a_fit_works_without_a_network(ask: Asked, scene: Scene) ->
     assert missing["code"] == 2 and "--download" in missing["err"]
 
 
+def test_no_engine_tries_it(tmp_path: Path) -> None:
+    """Some of their libraries would, when they are imported."""
+    program = (
+        "import time\n"
+        "from hwnas.core.errors import TargetUnavailable\n"
+        "from hwnas.hardware.engines import ENGINES, open_engine\n"
+        "from hwnas.hardware.model_files import untrained\n"
+        "from hwnas.workflows.doctor import TINY\n"
+        "for name in ENGINES:\n"
+        "    try:\n"
+        "        engine = open_engine(name)\n"
+        "    except TargetUnavailable:\n"
+        "        continue\n"
+        "    engine.load(untrained(TINY, engine).content, TINY.input_shape)()\n"
+        "time.sleep(0.5)  # those who try do it in a thread\n"
+    )
+    log = tmp_path / "log"
+    subprocess.run([sys.executable, "-c", program], env=environment(log), capture_output=True, check=True)
+    assert not log.exists(), log.read_text()
+
+
 def test_who_tries_the_network_is_seen(tmp_path: Path) -> None:
     program = "import socket; socket.create_connection(('localhost', 9))"
     log = tmp_path / "log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, final
@@ -41,6 +42,7 @@ class OpenVinoEngine:
     suffix = ".onnx"
 
     def __init__(self, threads: int = 1, batch: int = 1, precision: str = "f32") -> None:
+        _keep_off_the_network()
         with OPENVINO.needed_by(f"openvino-{precision}"):
             import openvino
 
@@ -152,6 +154,11 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,  # the measuring process is on its cores already
         }
         return self._core.compile_model(self._core.read_model(model), "CPU", settings).create_infer_request()
+
+
+def _keep_off_the_network() -> None:
+    """Importing openvino tells its vendor so, over the network, through a package that it can do without."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so nobody can import it
 
 
 def _single_runs(means: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
