@@ -187,7 +187,7 @@ def test_measure_by_layer(first_run: FirstRun, tmp_path: Path, hwnas: Said) -> N
     code, out, err = hwnas(["measure", str(first_run.path), "--sessions", "2", "--by-layer", "--json"])
     found = json.loads(out)["by_layer"]
     names = [node["name"] for node in json.loads((first_run.path / "network.json").read_text())["nodes"]]
-    assert code == 0 and "profile: 3 steps" in err and [row["name"] for row in found["rows"]] == names
+    assert code == 0 and "profile: 5 steps" in err and [row["name"] for row in found["rows"]] == names
     assert found["median_ms"] == json.loads(out)["latency"]["median_ms"] and 0 <= found["spread"] < 1
     for name in ("macs_share", "alone_share", "profiled_share"):
         assert sum(row[name] for row in found["rows"]) == pytest.approx(1.0)

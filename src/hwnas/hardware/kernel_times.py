@@ -19,7 +19,7 @@ from hwnas.hardware.sessions import default_rounds
 from hwnas.hardware.targets import Target
 from hwnas.hardware.worker_process import WorkerProcess
 
-PROFILE_SESSIONS = 3
+PROFILE_SESSIONS = 5  # as when measuring: in one of a few, a kernel may be interrupted in most runs
 
 
 class Profiler(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from hwnas.core.network import NetworkSpec, located_layers
@@ -36,17 +37,19 @@ class LayerShare:
         alone_share: of the sum over layers.
         profiled_ms: by the engine's profiler; None where it has none.
         profiled_share: of the sum over layers.
+        profiled_sessions_ms: what the profiler said in each process.
     """
 
     name: str
-    text: str = ""
-    output_shape: tuple[int, ...] | None = None
-    macs: int | None = None
-    macs_share: float | None = None
-    alone_ms: float | None = None
-    alone_share: float | None = None
-    profiled_ms: float | None = None
-    profiled_share: float | None = None
+    text: str
+    output_shape: tuple[int, ...] | None
+    macs: int | None
+    macs_share: float | None
+    alone_ms: float | None
+    alone_share: float | None
+    profiled_ms: float | None
+    profiled_share: float | None
+    profiled_sessions_ms: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class ByLayer:
         alone_ms: sum over layers timed alone; None where that was not possible.
         profiled_ms: sum over kernels by the profiler; None where the engine has none.
         runs: of each profiling process.
-        spread: the most by which a row's profiled share differs between processes; None without a profiler.
+        spread: of profiled shares from process to process: the largest of the rows' median deviations from what is
+            reported; None without a profiler.
         notes: sentences for the reader.
     """
 
@@ -109,20 +113,16 @@ def by_layer(
     counted = blocks(network, None)
     all_macs = sum(row["macs"] for row in counted) or 1
     rows = tuple(
-        LayerShare(
-            layer.name, row["text"], layer.output_shape, row["macs"], row["macs"] / all_macs,
-            *_share(alone, layer.name), *_share(None if inside is None else inside.ms, layer.name),
-        )
+        _row(layer.name, alone, inside, row["text"], layer.output_shape, row["macs"], row["macs"] / all_macs)
         for row, layer in zip(counted, located_layers(network), strict=True)
-    )  # fmt: skip
+    )
     return _told(rows, median_ms, alone, inside, notes)
 
 
 def _of_nodes(times: KernelTimes | None, median_ms: float, notes: list[str]) -> ByLayer:
     notes.append("this file is not of hwnas, so its nodes are shown, and none is timed alone")
-    rows = [] if times is None else [(name, *_share(times.ms, name)) for name in times.ms]
-    nodes = tuple(LayerShare(name, profiled_ms=ms, profiled_share=share) for name, ms, share in rows)
-    return _told(nodes, median_ms, None, times, notes)
+    names = () if times is None else times.ms
+    return _told(tuple(_row(name, None, times) for name in names), median_ms, None, times, notes)
 
 
 def _told(
@@ -199,12 +199,28 @@ def owning_layers(kernels: Iterable[str], layers: Iterable[str]) -> dict[str, st
     return owners
 
 
+def _row(
+    name: str, alone: Mapping[str, float] | None, inside: KernelTimes | None, text: str = "",
+    output_shape: tuple[int, ...] | None = None, macs: int | None = None, macs_share: float | None = None,
+) -> LayerShare:  # fmt: skip
+    alone_ms, alone_share = _share(alone, name)
+    profiled_ms, profiled_share = _share(None if inside is None else inside.ms, name)
+    sessions_ms = None if inside is None else tuple(session[name] for session in inside.sessions)
+    return LayerShare(
+        name, text, output_shape, macs, macs_share, alone_ms, alone_share, profiled_ms, profiled_share, sessions_ms
+    )
+
+
 def _share(ms: Mapping[str, float] | None, name: str) -> tuple[float | None, float | None]:
     """What one takes, and its share of all."""
     return (None, None) if ms is None else (ms[name], ms[name] / sum(ms.values()))
 
 
 def _spread(times: KernelTimes) -> float:
-    """The most by which a share differs between sessions."""
-    shares = [{name: ms / sum(session.values()) for name, ms in session.items()} for session in times.sessions]
-    return max(max(one[name] for one in shares) - min(one[name] for one in shares) for name in times.ms)
+    """The largest of the rows' median deviations of a session's share from the share that is reported."""
+    totals = [sum(session.values()) for session in times.sessions]
+    total = sum(times.ms.values())
+    return max(
+        median(abs(session[name] / whole - ms / total) for session, whole in zip(times.sessions, totals, strict=True))
+        for name, ms in times.ms.items()
+    )

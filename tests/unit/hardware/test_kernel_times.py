@@ -40,11 +40,12 @@ class KnownProfiler:
 
 
 def test_the_median_over_processes_counts(target):
-    profiler = KnownProfiler({"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 9.0, "c": 0.3}, {"b": 4.0, "a": 1.1})
+    ends = {"a": 0.1, "b": 0.1}, {"a": 9.0, "b": 9.9}
+    profiler = KnownProfiler({"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 9.0, "c": 0.3}, {"b": 4.0, "a": 1.1}, *ends)
     found = profile_kernels(target, FILE, profiler, Silence())
     assert list(found.ms.items()) == [("a", 1.1), ("b", 4.0), ("c", 0.0)]
-    assert [session["c"] for session in found.sessions] == [0.0, 0.3, 0.0]
-    assert profiler.runs == [50, 50, 50] and found.runs == 50
+    assert [session["c"] for session in found.sessions] == [0.0, 0.3, 0.0, 0.0, 0.0]
+    assert profiler.runs == [50] * 5 and found.runs == 50
 
 
 @pytest.mark.parametrize("kernels", [None, [], [["a", 0.0]], [["a", "b"]], [["a"]], [[3, 1.0]], [["a", 1e300]]])
