@@ -104,8 +104,6 @@ def _show_layers(found: ByLayer) -> None:
             share = wording.percent(ms / found.median_ms, 0)
             show_text(f"{head}: {what}, together {wording.milliseconds(ms)}, {share} of the latency from end to end")
     if found.spread is not None:
-        show_text(
-            f"from process to process a profiled share differs by up to {100 * found.spread:.1f} points, typically"
-        )
+        show_text(f"profiled shares differ by up to {100 * found.spread:.1f} points from process to process, typically")
     for note in found.notes:
         show_text(f"{note[0].upper()}{note[1:]}")
