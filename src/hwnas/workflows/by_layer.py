@@ -20,7 +20,10 @@ from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
 from hwnas.workflows.blocks import blocks
 
-SHARES_ONLY = "Shares are to be believed, not their milliseconds: profilers slow a run down"
+SHARES_ONLY = (
+    "Shares are to be believed, not their milliseconds: a layer alone finds its weights in the cache, and a profiler "
+    "slows a run down"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def by_layer(
     if isinstance(open_engine(target.name), ProfilingEngine):
         times = profile_kernels(target, file, profiler, progress)
     else:
-        notes.append(f"{target.name} has no profiler, so nothing is measured inside a run")
+        notes.append(f"the target {target.name} has no profiler, so nothing is measured inside a run")
     if network is None:
         return _of_nodes(times, median_ms, notes)
     alone = _alone(network, target, store, seed, timer, progress, notes)
