@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from known_latencies import FakeTimer
 
 from hwnas.core.layers import Classifier, ConvBnAct, MBConv, Zero
 from hwnas.core.nasnet import NasnetCell
@@ -18,6 +17,7 @@ from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, open_target
 from hwnas.workflows import by_layer as module
 from hwnas.workflows.by_layer import ByLayer, by_layer, owning_layers
+from known_latencies import FakeTimer
 
 SHAPE = (3, 16, 16)
 NETWORK = NetworkSpec(SHAPE, (
