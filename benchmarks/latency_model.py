@@ -16,12 +16,14 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 
 from hwnas import compose
 from hwnas.core.errors import HwnasError
+from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Silence
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import distinct_layers
@@ -34,6 +36,7 @@ from hwnas.hardware.profiling import (
     draw_networks,
     judge,
 )
+from hwnas.hardware.quality import ModelQuality
 from hwnas.hardware.sessions import Plan, Session, WorkerTimer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, open_target
@@ -100,14 +103,29 @@ def run(
         "truth": truth.figures(time.perf_counter() - built),
         "kind": model.kind,
         "errors_percent": {kind: round(error, 3) for kind, error in model.errors_percent.items()},
+        "held_out_mape_percent": _by_kind(model, judges),
         **_figures(model, profiling.measuring_s, 30 if layers else 90),
     }
 
 
-def _figures(model: LatencyModel, measuring_s: float, most_s: int) -> dict[str, object]:
-    quality = model.quality
-    if quality is None:
+def _by_kind(model: LatencyModel, judges: Sequence[NetworkSpec]) -> dict[str, float]:
+    """What every kind would have had on the held-out networks: whether the choice was right, which it did not know."""
+    truth = [point.measured_ms for point in _quality(model).points]
+    models = {kind: replace(model, kind=kind) for kind in model.errors_percent}
+    return {
+        kind: round(100 * fmean(abs(one.cost(n).value / ms - 1) for n, ms in zip(judges, truth, strict=True)), 3)
+        for kind, one in models.items()
+    }
+
+
+def _quality(model: LatencyModel) -> ModelQuality:
+    if model.quality is None:
         raise ValueError("the model was not judged")
+    return model.quality
+
+
+def _figures(model: LatencyModel, measuring_s: float, most_s: int) -> dict[str, object]:
+    quality = _quality(model)
     figures = quality.to_json()
     del figures["points"], figures["calibration_networks"]
     return {
