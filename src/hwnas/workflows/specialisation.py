@@ -21,6 +21,7 @@ from hwnas.core.errors import EvaluationFailed, TargetUnavailable
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import PlannedPart, Progress, Work
 from hwnas.hardware.engines import open_engine
+from hwnas.hardware.model_files import refusals
 from hwnas.runs.clock import Stopwatch
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.files import read_json
@@ -178,8 +179,9 @@ def _column(
         for network in networks:
             name = network.name
             try:
-                content = network.file_for(job)
-                engine.load(content, job.target.key.input_shape)()  # what does not run is not timed beside the others
+                with refusals():
+                    content = network.file_for(job)
+                    engine.load(content, job.target.key.input_shape)()  # what cannot be run is not timed beside others
                 known = plain.get(name) if precision == PLAIN else None
                 correct[name] = list(known.correct) if known else correct_on_test(job, content)
                 files[name] = content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from known_latencies import known_ms
 
 import hwnas.hardware.kinds as kinds
 import hwnas.hardware.latency_model as latency_model
@@ -17,6 +16,7 @@ from hwnas.hardware.layers import network_id
 from hwnas.hardware.model_files import untrained
 from hwnas.workflows.describing import read_latency_model
 from hwnas.workflows.job import Limits
+from known_latencies import known_ms
 
 
 def slower_from(stage: str, factor: float, fake_timer, course):
