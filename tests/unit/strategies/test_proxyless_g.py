@@ -137,7 +137,7 @@ def found_without_loss_gradient(seeds: range, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_the_loss_gradient_it_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found_without_loss_gradient(range(3), monkeypatch) <= 1
+    assert found_without_loss_gradient(range(2), monkeypatch) == 0  # of five seeds, none has ever found it
 
 
 @pytest.mark.slow
