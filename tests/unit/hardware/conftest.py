@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from known_latencies import FakeTimer, known_ms
 
 from hwnas.core.protocols import Silence
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target, TargetKey
 from hwnas.spaces.proxyless import ProxylessSpace, proxyless_space
+from known_latencies import FakeTimer, known_ms
 
 
 class Listener(Silence):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from known_latencies import FakeTimer
 
 from hwnas.compose import toy_data
 from hwnas.core.cost import Budget
@@ -24,6 +23,7 @@ from hwnas.training.device import TrainingDevice
 from hwnas.training.recipe import Recipe
 from hwnas.workflows.fit import FitResult, fit
 from hwnas.workflows.job import FitJob, FitSettings
+from known_latencies import FakeTimer
 
 RECIPE = Recipe(batch_size=32)
 TARGET = Target("onnxruntime-f32", TargetKey("onnxruntime", "1.0", "f32", 1, 1, (1, 4, 32), "a processor"))

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from known_children import knowing
-from known_latencies import FakeTimer, known_ms
 
 import hwnas
 from hwnas.compose import fits
@@ -28,6 +27,7 @@ from hwnas.runs.stop import Stop
 from hwnas.spaces.toy import ToySpace
 from hwnas.workflows.children import TRIALS, searched_in
 from hwnas.workflows.job import FitJob
+from known_latencies import FakeTimer, known_ms
 
 TASK: dict[str, Any] = {
     "data": "toy", "budget": "85%", "evaluations": 3, "proposals": 3, "child_steps": 10, "batch_size": 32, "seeds": 1,
