@@ -1,4 +1,4 @@
-"""What engines share: images in calls of a fixed number, and an image for timing."""
+"""What engines share: how they tell of themselves, images in calls of a fixed number, and images for timing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import numpy as np
 
 from hwnas.core.primitives import Shape
 
-CALIBRATION_IMAGES = 16
+
+def facts(engine: str, version: str, precision: str, threads: int, batch: int) -> dict[str, str]:
+    """A fingerprint."""
+    return {
+        "engine": engine, "version": version, "precision": precision, "threads": str(threads), "batch": str(batch)
+    }  # fmt: skip
 
 
 def in_calls(call: Callable[[np.ndarray], np.ndarray], images_BCHW: np.ndarray, batch: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.litert_file import to_litert
 from hwnas.formats.litert_model import is_whole
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.libraries import LITERT
 
 _STDERR = 2
@@ -48,13 +48,7 @@ class LiteRtEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "litert",
-            "version": importlib.metadata.version("ai-edge-litert"),
-            "precision": "f32",
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts("litert", importlib.metadata.version("ai-edge-litert"), "f32", self._threads, self._batch)
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None

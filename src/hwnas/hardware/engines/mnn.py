@@ -25,7 +25,7 @@ from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_crop import with_slices
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.libraries import MNN as LIBRARY
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -84,13 +84,7 @@ class MnnEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "mnn",
-            "version": str(self._vendor.version()),
-            "precision": "f32",
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts("mnn", str(self._vendor.version()), "f32", self._threads, self._batch)
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None

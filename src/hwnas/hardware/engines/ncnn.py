@@ -16,7 +16,7 @@ from hwnas.core.protocols import Runner
 from hwnas.formats.ncnn_file import BIN, PARAM, to_ncnn
 from hwnas.formats.ncnn_reading import read_ncnn
 from hwnas.formats.onnx_file import INPUT_NAME, OUTPUT_NAME
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.libraries import NCNN
 
 
@@ -51,13 +51,7 @@ class NcnnEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "ncnn",
-            "version": str(self._vendor.__version__),
-            "precision": "f32",
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts("ncnn", str(self._vendor.__version__), "f32", self._threads, self._batch)
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None

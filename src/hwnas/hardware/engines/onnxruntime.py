@@ -16,7 +16,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.kernels import by_node
 from hwnas.hardware.engines.libraries import ONNXRUNTIME
 
@@ -46,13 +46,7 @@ class OnnxRuntimeEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "onnxruntime",
-            "version": str(self._vendor.__version__),
-            "precision": "f32",
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts("onnxruntime", str(self._vendor.__version__), "f32", self._threads, self._batch)
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None

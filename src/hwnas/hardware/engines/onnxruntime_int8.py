@@ -17,10 +17,11 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.hardware.engines.calls import CALIBRATION_IMAGES, some_images
+from hwnas.hardware.engines.calls import some_images
 from hwnas.hardware.engines.libraries import ONNXRUNTIME
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 
+_RANDOM_IMAGES = 16  # by which ranges are chosen where there are no others
 _WARNING, _FATAL = 2, 4  # severities of ONNX Runtime's logger
 
 
@@ -104,7 +105,7 @@ def _quantised(model: Any, batch: int, images_BCHW: np.ndarray | None) -> bytes:
     stored = {array.name for array in model.graph.initializer}
     (given,) = (value for value in model.graph.input if value.name not in stored)
     shape = tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim)[1:]
-    images = some_images(CALIBRATION_IMAGES, shape) if images_BCHW is None else images_BCHW
+    images = some_images(_RANDOM_IMAGES, shape) if images_BCHW is None else images_BCHW
     whole = len(images) - len(images) % batch  # a call takes exactly `batch`
     images = images[:whole] if whole else np.resize(images, (batch, *shape))
 

@@ -15,7 +15,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.onnx_file import to_onnx
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.kernels import by_node
 from hwnas.hardware.engines.libraries import OPENVINO
 
@@ -60,13 +60,9 @@ class OpenVinoEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "openvino",
-            "version": str(self._vendor.__version__).split("-")[0],
-            "precision": self._precision,
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts(
+            "openvino", str(self._vendor.__version__).split("-")[0], self._precision, self._threads, self._batch
+        )
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None

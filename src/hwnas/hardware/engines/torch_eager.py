@@ -14,7 +14,7 @@ from hwnas.core.network import NetworkSpec
 from hwnas.core.primitives import Shape
 from hwnas.core.protocols import Runner
 from hwnas.formats.arrays import check_arrays
-from hwnas.hardware.engines.calls import in_calls, some_images
+from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.libraries import TORCH
 
 _NETWORK = "network"  # the one key of a file's metadata: of several, safetensors draws the order anew at every call
@@ -49,13 +49,7 @@ class TorchEngine:
 
     def fingerprint(self) -> dict[str, str]:
         """Engine, version, precision, threads and batch."""
-        return {
-            "engine": "torch",
-            "version": str(self._vendor.__version__),
-            "precision": "f32",
-            "threads": str(self._threads),
-            "batch": str(self._batch),
-        }
+        return facts("torch", str(self._vendor.__version__), "f32", self._threads, self._batch)
 
     def write(
         self, network: NetworkSpec, arrays: Mapping[str, np.ndarray], images_BCHW: np.ndarray | None = None
