@@ -186,7 +186,7 @@ def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> FoundMo
         return FoundModel(untrained(network, engine), network)
     shipped = path / model_name(engine.suffix)
     check_delivered(shipped)
-    if shipped.exists() and batch == _shipped_batch(path):
+    if shipped.exists() and batch == _batch_of(shipped):
         return FoundModel(ModelFile(read_content(shipped), network.input_shape), network)
     check_delivered(path / WEIGHTS)
     arrays = read_weights(path / WEIGHTS, network, found.weight_names)
@@ -194,14 +194,15 @@ def open_model(source: str, target: str, fitting: Fitting = AS_IT_IS) -> FoundMo
         return FoundModel(ModelFile(engine.write(network, arrays), network.input_shape), network)
 
 
-def _shipped_batch(directory: Path) -> int:
-    """Images a call of the files in a directory: as the run says, of which it may be a baseline."""
+def _batch_of(file: Path) -> int:
+    """Images a call of a model file: the target's where it ships for that, else one; it may be a baseline's."""
     from hwnas.runs.stored import RESULT, read_run
 
-    for place in (directory, directory.parent.parent):
+    for place in (file.parent, file.parent.parent.parent):
         if (place / RESULT).is_file():
             with fields_of(place / RESULT):
-                return int(read_run(place).result().get("target", {"key": {"batch": 1}})["key"]["batch"])
+                target = read_run(place).result().get("target", {"key": {"batch": 1}})
+                return int(target["key"]["batch"]) if target.get("file", "model.onnx") == file.name else 1
     return 1
 
 
