@@ -17,7 +17,7 @@ from hwnas.core.text import check_text
 
 LIMIT_UNITS = {"": 1, "k": 10**3, "kB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9}
 COMPUTE_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_LIMIT = re.compile(r"(params|macs|memory)=([0-9.]{1,40})(k|kB|M|MB|G|GB|)")
+_LIMIT = re.compile(r"(params|macs|activations|size|memory)=([0-9.]{1,40})(k|kB|M|MB|G|GB|)")
 _COMPUTE = re.compile(r"\s*([0-9.]{1,40})\s*(s|min|h)\s*")
 MOST_STEPS, MOST_COMPUTE_S = 10**9, 1e9
 LARGEST_LIMIT = 10**15
@@ -68,7 +68,7 @@ class FitConfig(TrainConfig):
 
     target: str = Field("onnxruntime-f32", description="where the network will run")
     budget: str = Field(..., description="latency limit, for example 1.5ms, 800us or 40% of the largest network")
-    limits: tuple[str, ...] = Field((), description="further limits: params=1M, macs=30M, memory=512kB")
+    limits: tuple[str, ...] = Field((), description="further limits: params=1M, macs=30M, size=4MB, …")
     space: str = Field("auto", description="the search space; auto takes one that fits the images")
     width: float = Field(1.0, ge=0.1, le=4, description="multiplies every width of the space")
     strategy: Literal["proxyless-g", "random", "evolution", "guided", "mnasnet"] = "proxyless-g"
@@ -181,7 +181,7 @@ def _names(annotation: Any) -> list[str]:
 
 
 def parse_limits(texts: tuple[str, ...]) -> dict[str, int]:
-    """Reads "params=1M", "macs=30M" and "memory=512kB" into {name: number}.
+    """Reads "params=1M", "macs=30M", "activations=512kB", "size=4MB" and "memory=16MB" into {name: number}.
 
     Raises:
         InputError: another name, no number, an unknown unit, out of range, or one name twice.
@@ -194,7 +194,9 @@ def parse_limits(texts: tuple[str, ...]) -> dict[str, int]:
         except ValueError:
             amount = math.nan
         if match is None or math.isnan(amount):
-            raise InputError(f"limit {quoted(text)}: write params=1M, macs=30M or memory=512kB")
+            raise InputError(
+                f"limit {quoted(text)}: write params=1M, macs=30M, activations=512kB, size=4MB or memory=16MB"
+            )
         if not 1 <= amount <= LARGEST_LIMIT:
             raise InputError(f"limit {quoted(text)} must be above zero and at most {LARGEST_LIMIT:.0e}")
         if match[1] in found:

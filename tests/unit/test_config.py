@@ -54,11 +54,11 @@ def test_a_training_knows_no_budget() -> None:
 
 
 def test_limits_are_counted_in_their_units() -> None:
-    assert parse_limits(("params=1M", "macs=30k", "memory=512kB")) == {
-        "params": 10**6, "macs": 30_000, "memory": 512_000,
+    assert parse_limits(("params=1M", "macs=30k", "activations=512kB", "size=4MB", "memory=2GB")) == {
+        "params": 10**6, "macs": 30_000, "activations": 512_000, "size": 4 * 10**6, "memory": 2 * 10**9,
     }  # fmt: skip
     assert parse_limits(("params=1.5M",)) == {"params": 1_500_000}
-    for text in ("params", "params=", "params=M", "size=1M", "params=1x", "params=-1", "params=0", "params=1.2.3M"):
+    for text in ("params", "params=", "params=M", "area=1M", "params=1x", "params=-1", "params=0", "params=1.2.3M"):
         with pytest.raises(InputError, match="limit"):
             checked_settings(FitConfig, {"budget": "40%", "limits": (text,)})
 

@@ -253,7 +253,7 @@ def measurement_documents() -> list[Any]:
 
 CHECKS: dict[str, tuple[Check, st.SearchStrategy[Any]]] = {
     "budget": (check_budget, as_text(["1.5ms", "800us", "40%", "0.01s", "1e-3µs"])),
-    "limit": (check_limits, as_text(["params=1M", "macs=30M", "memory=512kB"])),
+    "limit": (check_limits, as_text(["params=1M", "macs=30M", "activations=512kB", "size=4MB", "memory=16MB"])),
     "compute": (check_compute, as_text(["90s", "30min", "2h"])),
     "image shape": (check_image_shape, as_text(["3x64x64", "1x28x28"])),
     "settings": (check_settings, mutated([CONFIG])),

@@ -48,7 +48,11 @@ FirstSeed = Annotated[int | None, o.Opt(help="The first seed; the others follow 
 Processes = Annotated[int, o.Opt(help="Searches of a table at a time; what they find does not depend on it.")]
 Limits = Annotated[
     list[str] | None,
-    o.Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Of a table macs alone. Repeats."),
+    o.Opt(
+        "--limit",
+        help="Further limit: params=1M, macs=30M, activations=512kB, size=4MB or memory=16MB. Of a table macs alone. "
+        "Repeats.",
+    ),
 ]
 
 

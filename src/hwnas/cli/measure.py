@@ -1,4 +1,4 @@
-"""`hwnas measure`: the latency of one file."""
+"""`hwnas measure`: the latency of one file, its size, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure(
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Measure a network's latency on a target, and hold it against a budget.
+    """Measure a network's latency and memory on a target, and hold the latency against a budget.
 
     hwnas measure runs/mine --budget 1.5ms
 
@@ -73,6 +73,7 @@ def _show(found: Measured) -> None:
         f"{latency.rounds} rounds, {latency.unstable} of them disturbed)\n{a_second}"
         f"wall time: half below {wording.milliseconds(latency.wall_p50_ms)}, "
         f"nine tenths below {wording.milliseconds(latency.wall_p90_ms)}\n"
+        f"{_room(found)}\n"
         f"target {found.target.name} {key.id}: {', '.join(f'{k} {v}' for k, v in key.to_json().items())}\n"
         f"file sha256 {latency.file_sha256}"
     )
@@ -83,6 +84,17 @@ def _show(found: Measured) -> None:
         show_text(f"{verdict} the budget of {wording.limit(found.budget_ms)}")
     if found.by_layer is not None:
         _show_layers(found.by_layer)
+
+
+def _room(found: Measured) -> str:
+    from hwnas.report.wording import short_count
+
+    size = f"file {short_count(found.size_bytes, 'B')}"
+    if found.memory is None:
+        return f"{size}; the memory that it needs is measured on Linux alone"
+    taken = found.memory.processes_bytes
+    between = f"{short_count(min(taken), 'B')} to {short_count(max(taken), 'B')} in {len(taken)} processes"
+    return f"{size}; memory at its peak, beside the engine's own: {between}"
 
 
 def _show_layers(found: ByLayer) -> None:

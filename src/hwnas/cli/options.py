@@ -48,7 +48,12 @@ Data = Annotated[
     Opt(help="A known data set (`hwnas list data`), a folder of images, or an .npz pack.", show_default="mnist5k"),
 ]
 Limits = Annotated[
-    list[str] | None, Opt("--limit", help="Further limit: params=1M, macs=30M or memory=512kB. Repeats.")
+    list[str] | None,
+    Opt(
+        "--limit",
+        help="Further limit: params=1M, macs=30M, activations=512kB, as counted; size=4MB, of the file; memory=16MB, "
+        "measured at its peak. Repeats.",
+    ),
 ]
 MacsLimits = Annotated[list[str] | None, Opt("--limit", help="Limit or target: macs=40.5M.", show_default="none")]
 

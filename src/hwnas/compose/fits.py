@@ -102,13 +102,12 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
     from hwnas.hardware.store import TargetStore
     from hwnas.hardware.targets import open_target
     from hwnas.training.device import training_device
-    from hwnas.workflows.job import FitJob, FitSettings, Limits
+    from hwnas.workflows.job import FitJob, FitSettings
 
     if config.search_steps is None or config.train_steps is None:
         raise InputError("the settings still have open numbers of steps; resolve them first")
     recipe = open_recipe(config)
     search = _gradient(config, recipe) if config.strategy == GRADIENT else _children(config)
-    counted = parse_limits(config.limits)
     settings = FitSettings(
         budget=Budget.parse(config.budget),
         search=search,
@@ -121,7 +120,7 @@ def open_job(config: FitConfig, data: ImageData, command: str) -> FitJob:
         sessions=config.sessions,
         held_out=config.held_out,
         baselines=config.baselines,
-        limits=Limits(counted.get("params"), counted.get("macs"), counted.get("memory")),
+        limits=parse_limits(config.limits),
     )
     job = FitJob(
         data=data,

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from hwnas.core.errors import InputError, UnknownName
 
 Costs = Mapping[str, float]
-"""What a network costs, by the names of limits: "latency" in ms, "macs", "params", "memory" in bytes; above zero."""
+"""What a network costs, by the names of limits: "latency" in ms, "macs", "params", "memory" and others in bytes; above
+zero."""
 Known = Sequence[tuple[float, Costs]]
 """(accuracy, costs) of the networks that were evaluated before."""
 

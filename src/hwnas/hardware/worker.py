@@ -1,6 +1,7 @@
 """The measuring process: `python -m hwnas.hardware.worker`, one JSON request on stdin, one JSON answer on stdout.
 
-It times files side by side, has an engine's profiler say where the time of one goes, or tries whether an engine works.
+It times files side by side, has an engine's profiler say where the time of one goes, measures the memory that one
+needs, or tries whether an engine works.
 
 It has a process of its own so that nothing else shares its CPU clock, its caches' history or its crash. It ends when
 the process that asked is gone, however that died.
@@ -28,6 +29,7 @@ from hwnas.core.primitives import Shape
 from hwnas.core.protocols import ProfilingEngine, Runner
 from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import refusals, untrained
+from hwnas.hardware.resident import begin_peak, peak_bytes
 
 NS_PER_MS = 1e6
 LONGEST_STEP_MS = 0.5
@@ -133,6 +135,20 @@ def _profiled(request: dict[str, Any]) -> dict[str, Any]:
     return {"kernels": list(kernels.items())}
 
 
+def _weighed(request: dict[str, Any]) -> dict[str, Any]:
+    """How many bytes more than with the first model alone are resident at the peak, when the second is read and run."""
+    engine = open_engine(request["target"])
+    first, second = request["models"]
+    kept = []  # both stay loaded: what the first one gave back, the second one would use
+    for model in (first, second):
+        before = begin_peak()
+        with refusals(model["name"]):
+            kept.append(engine.load(*_content(model)))
+            kept[-1]()
+            kept[-1]()  # some prepare in the first call what they need from then on
+    return {"peak_bytes": peak_bytes() - before}
+
+
 def _tried(request: dict[str, Any]) -> dict[str, Any]:
     """What the engine is, and what a network that it wrote itself takes, in ms of CPU time."""
     engine = open_engine(request["target"])
@@ -144,7 +160,7 @@ def _tried(request: dict[str, Any]) -> dict[str, Any]:
 
 
 _TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "time": _timed, "profile": _profiled, "try": _tried
+    "time": _timed, "profile": _profiled, "weigh": _weighed, "try": _tried
 }  # fmt: skip
 
 

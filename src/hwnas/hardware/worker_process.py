@@ -50,7 +50,7 @@ class WorkerProcess:
         """One answer.
 
         Args:
-            task: "time", "profile" or "try".
+            task: "time", "profile", "weigh" or "try".
             target: by name.
             models: files that are needed for it.
             details: what else the task needs, as plain values.

@@ -9,6 +9,13 @@ from hwnas.report import charts, wording
 from hwnas.report.reading import Entry, mapping, number, numbers, pair, rows, text
 
 View = dict[str, Any]
+LIMITED = {  # the names of limits, and where a network's entry has what is held against them
+    "params": "params",
+    "macs": "macs",
+    "activations": "peak_activation_bytes",
+    "size": "size_bytes",
+    "memory": "memory_bytes",
+}
 ONE_SEED = (
     "All of this is one run with one seed: how much the result varies from seed to seed is unknown, and the intervals "
     "do not contain it."
@@ -24,7 +31,7 @@ def answer(result: Mapping[str, Any], searched: Entry | None) -> View:
         "inside": inside,
         "where": wording.target_words(mapping(result.get("target"))),
         "searched": searched,
-        "verdict": verdict(searched, budget_ms, inside),
+        "verdict": verdict(searched, budget, inside),
         "beside": _beside(rows(result.get("comparison"))) if searched else [],
         "ruler": None,
         "figures": [],
@@ -50,19 +57,40 @@ def is_inside(result: Mapping[str, Any], searched: Entry | None) -> bool | None:
     return {"inside-budget": True, "over-budget": False}.get(text(result.get("status")))
 
 
-def verdict(searched: Entry | None, budget_ms: float | None, inside: bool | None) -> str:
-    """How the budget was kept, "inside the budget of 0.31 ms (uses 94 % of it)", or by how much it was missed."""
+def verdict(searched: Entry | None, budget: Mapping[str, Any], inside: bool | None) -> str:
+    """How the budget was kept, "inside the budget of 0.31 ms (uses 94 % of it)", or by how much it was missed.
+
+    Where more was limited, what the network takes of it: "memory 3.21 MB of 4.00 MB".
+    """
+    budget_ms = number(budget.get("latency_ms"))
     if inside is None:
         return ""
     if searched is None or searched.latency_ms is None or not budget_ms:
         return "inside the budget" if inside else "over the budget"
+    others = "".join(f"; {said}" for said in (searched.over or _further(searched, budget)))
+    kept = searched.keeps(budget_ms)
+    return _latency_verdict(searched, searched.latency_ms, budget_ms, inside if kept is None else kept) + others
+
+
+def _further(searched: Entry, budget: Mapping[str, Any]) -> list[str]:
+    """What the network takes of every further limit."""
+    found = []
+    for name, field in LIMITED.items():
+        most, value = number(mapping(budget.get("limits")).get(name)), number(searched.data.get(field))
+        if most is not None and value is not None:
+            unit = "B" if field.endswith("_bytes") else ""
+            found.append(f"{name} {wording.short_count(value, unit)} of {wording.short_count(most, unit)}")
+    return found
+
+
+def _latency_verdict(searched: Entry, latency_ms: float, budget_ms: float, kept: bool) -> str:
     limit = wording.limit(budget_ms)
-    if inside:
-        used = wording.percent(searched.latency_ms / budget_ms, 0)
+    if kept:
+        used = wording.percent(latency_ms / budget_ms, 0)
         return f"inside the budget of {limit} (uses {used} of it)"
-    if searched.latency_ms > budget_ms:
-        return f"over the budget of {limit} by {wording.excess(searched.latency_ms, budget_ms)}"
-    upper = searched.latency_interval_ms[1] if searched.latency_interval_ms else searched.latency_ms
+    if latency_ms > budget_ms:
+        return f"over the budget of {limit} by {wording.excess(latency_ms, budget_ms)}"
+    upper = searched.latency_interval_ms[1] if searched.latency_interval_ms else latency_ms
     return (
         f"too close to the budget of {limit} to be called inside: the upper end of its interval is over it by "
         f"{wording.excess(upper, budget_ms)}"
@@ -138,6 +166,10 @@ def _figures(searched: Entry, budget: Mapping[str, Any], budget_ms: float | None
             "" if peak is None else f"{wording.short_count(peak, 'B')} of activations",
         ]
         found.append(("parameters", wording.short_count(searched.params), ", ".join(part for part in parts if part)))
+    size, memory = number(searched.data.get("size_bytes")), number(searched.data.get("memory_bytes"))
+    if size is not None:
+        note = "" if memory is None else f"needs {wording.short_count(memory, 'B')} of memory at its peak, measured"
+        found.append(("file", wording.short_count(size, "B"), note))
     return [{"label": label, "value": value, "note": note.strip()} for label, value, note in found]
 
 

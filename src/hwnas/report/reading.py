@@ -53,11 +53,22 @@ class Entry:
     macs: float | None
     data: Mapping[str, Any]
 
-    def inside(self, budget_ms: float | None) -> bool | None:
-        """Whether the upper end of the measured interval keeps the budget; None where either is unknown."""
+    @property
+    def over(self) -> list[str]:
+        """What is over another limit than the budget, in words."""
+        found = self.data.get("over")
+        return [text for text in found if isinstance(text, str)][:10] if isinstance(found, list) else []
+
+    def keeps(self, budget_ms: float | None) -> bool | None:
+        """Whether the upper end of the measured interval is within the budget; None where either is unknown."""
         if budget_ms is None or self.latency_interval_ms is None:
             return None
         return self.latency_interval_ms[1] <= budget_ms
+
+    def inside(self, budget_ms: float | None) -> bool | None:
+        """The same, and whether every further limit is kept."""
+        kept = self.keeps(budget_ms)
+        return kept and not self.over if kept is not None else None
 
 
 def clean(value: Any, deep: int = 0) -> Any:

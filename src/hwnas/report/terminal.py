@@ -119,16 +119,17 @@ def _inside(data: Mapping[str, Any]) -> bool | None:
 def _budget_line(data: Mapping[str, Any]) -> str:
     searched, inside = _searched(data), _inside(data)
     where = wording.target_words(mapping(data.get("target")))
-    budget_ms = number(mapping(data.get("budget")).get("latency_ms"))
+    budget = mapping(data.get("budget"))
     if searched is None:
-        return _plain(f"No network was delivered for the budget of {wording.limit(budget_ms)} on {where}.")
+        limit = wording.limit(number(budget.get("latency_ms")))
+        return _plain(f"No network was delivered for the budget of {limit} on {where}.")
     figures = []
     if searched.accuracy is not None:
         figures.append(f"{wording.percent(searched.accuracy)} test accuracy")
     if searched.latency_ms is not None:
         figures.append(f"{wording.milliseconds(searched.latency_ms)} on {where}")
     mark = {True: "✓ ", False: "✗ "}[inside] if inside is not None else ""
-    said = verdict(searched, budget_ms, inside)
+    said = verdict(searched, budget, inside)
     return _plain(f"{mark}{', '.join(figures) or 'A network'}, {said or 'budget unknown'}")
 
 

@@ -25,15 +25,21 @@ class Constraint:
     Args:
         latencies: of architectures, in milliseconds.
         limit_ms: the largest of them.
-        admits: every further limit; True where the architecture meets them all.
+        further: of what is limited besides, what an architecture takes as a share of its limit, the largest one.
+        rejected: what has been found to be outside.
     """
 
     latencies: Totals
     limit_ms: float
-    admits: Callable[[Architecture], bool] = lambda arch: True
+    further: Callable[[Architecture], float] = lambda arch: 0.0
+    rejected: frozenset[Architecture] = frozenset()
 
     def __contains__(self, arch: Architecture) -> bool:
-        return self.latencies.total(arch) <= self.limit_ms and self.admits(arch)
+        return arch not in self.rejected and self.latencies.total(arch) <= self.limit_ms and self.further(arch) <= 1
+
+    def total(self, arch: Architecture) -> float:
+        """What an architecture takes of the limit that it is farthest beyond, as a share; rejected ones like others."""
+        return max(self.latencies.total(arch) / self.limit_ms, self.further(arch))
 
 
 def learned_candidates(
@@ -53,22 +59,22 @@ def learned_candidates(
     drawn = chain([gates.argmax()], (gates.sample(rng) for _ in range(DRAWS_PER_CANDIDATE * count)))
     found = list(_distinct(arch for arch in drawn if arch in constraint))
     if not found:
-        moved = nearest_inside(gates, constraint.latencies, constraint.limit_ms)
+        moved = nearest_inside(gates, constraint, 1.0)
         return [moved] if moved in constraint else []
     rest = [arch for arch in found if arch != gates.argmax()]
     using = [arch for arch in rest if constraint.latencies.total(arch) >= WELL_USED * constraint.limit_ms]
     return list(_distinct(chain(found[:1], using, rest)))[:count]
 
 
-def nearest_inside(gates: Gates, latencies: Totals, limit: float) -> Architecture:
+def nearest_inside(gates: Gates, costs: Totals, limit: float) -> Architecture:
     """The argmax, with options exchanged for cheaper ones until it is inside: least log-probability per cost first."""
     options = gates.argmax().as_dict()
 
     def with_(name: str, option: Option) -> float:
-        return latencies.total(gates.space.architecture({**options, name: option}))
+        return costs.total(gates.space.architecture({**options, name: option}))
 
     likely = {choice: {str(o): p for o, p in row.items()} for choice, row in gates.as_dict().items()}
-    while (total := latencies.total(gates.space.architecture(options))) > limit:
+    while (total := costs.total(gates.space.architecture(options))) > limit:
         steps = [
             ((np.log(row[str(options[name])] + 1e-30) - np.log(row[str(option)] + 1e-30)) / saved, name, option)
             for name, row in likely.items()

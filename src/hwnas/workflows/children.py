@@ -32,6 +32,7 @@ from hwnas.strategies.candidates import Constraint
 from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, evaluated, searched_until
 from hwnas.workflows.accounting import Ended, WithinStep, accounted
 from hwnas.workflows.choosing import Chosen, Contender
+from hwnas.workflows.footprint import counted_of, taken_by
 from hwnas.workflows.job import ChildrenSettings, FitJob
 from hwnas.workflows.latencies import MeasuredLatencies
 from hwnas.workflows.limits import LatencyLimits, ends_by_macs, settle_limits
@@ -74,19 +75,17 @@ class Children:
         return Problem(self.job.space.choices, self.costs, self.trained)
 
     def costs(self, architectures: Sequence[Architecture]) -> list[Costs]:
-        """Latency in ms as measured on the target, untrained and side by side; params, macs and memory as counted."""
+        """Latency in ms as measured on the target, untrained and side by side, and what else is counted or limited."""
         networks = {arch: self.job.space.decode(arch) for arch in architectures}
         engine = open_engine(self.job.target.name)
         files = {arch.id: untrained(network, engine).content for arch, network in networks.items()}
         within = WithinStep(self.progress.say, self.run.stop)
         found = measured(self.job, self.run, files, CHILD, within, self.settings.sessions)
-        counted = {arch: count(network) for arch, network in networks.items()}
         return [
             {
                 "latency": found[arch.id].median_ms,
-                "params": counted[arch].params,
-                "macs": counted[arch].macs,
-                "memory": counted[arch].peak_activation_bytes,
+                **counted_of(count(networks[arch])),
+                **taken_by(self.job, self.run, files[arch.id], CHILD, processes=1),
             }
             for arch in architectures
         ]
@@ -163,9 +162,7 @@ def searched_in(run: RunDirectory) -> BlackBoxSearched:
 
 def wanted(job: FitJob, limits: LatencyLimits) -> dict[str, float]:
     """The aim, then what is limited besides, by the names of costs."""
-    others = job.settings.limits
-    further = {"params": others.params, "macs": others.macs, "memory": others.memory_bytes}
-    return {"latency": limits.planned_ms, **{name: float(most) for name, most in further.items() if most is not None}}
+    return {"latency": limits.planned_ms, **{name: float(most) for name, most in job.settings.limits.items()}}
 
 
 def _contender(role: str, label: str, children: Children, searched: BlackBoxSearched, judge: Objective) -> Contender:

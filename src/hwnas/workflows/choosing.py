@@ -1,17 +1,18 @@
 """Choosing an architecture that is inside the budget, where what is known of its latency is checked by measuring.
 
 The network's file is measured with random weights, which takes seconds and no training; if it misses, what is known of
-latencies learns from the miss and the next architecture is taken.
+latencies, sizes and memory learns from the miss and the next architecture is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
+from hwnas.core.counting import count
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.trial import Trial
 from hwnas.hardware.engines import open_engine
@@ -21,9 +22,10 @@ from hwnas.nn.supernet import PathSupernet
 from hwnas.runs.directory import RunDirectory
 from hwnas.strategies.candidates import Constraint
 from hwnas.strategies.ranking import rank
+from hwnas.workflows.footprint import over, taken_by
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.latencies import Latencies, cost_of
-from hwnas.workflows.limits import LatencyLimits, meets
+from hwnas.workflows.limits import LatencyLimits, share_of_limits
 from hwnas.workflows.measuring import measured
 
 _LEARNS = {"model": "The latency model learns from it", "measured": "A search measures briefly, a budget does not"}
@@ -101,7 +103,8 @@ def choose(
     """
     rounds: list[dict[str, Any]] = []
     for _ in range(ATTEMPTS):
-        constraint = Constraint(latencies, limits.planned_ms, partial(_admits, job, rejected))
+        further = partial(share_of_limits, job, limits.expected)
+        constraint = Constraint(latencies, limits.planned_ms, further, rejected)
         proposed = contender.propose(constraint)
         if not proposed:
             break
@@ -112,36 +115,41 @@ def choose(
         network = job.space.decode(trial.architecture)
         file = untrained(network, open_engine(job.target.name)).content
         measurement = measured(job, run, {contender.role: file}, "before training", progress)[contender.role]
-        row = round_row(trial, measurement, limits, "before training")
+        taken = taken_by(job, run, file)
+        beyond = over(job.settings.limits, taken)
+        row = round_row(trial, measurement, beyond, limits, "before training")
         rounds.append({**row, "role": contender.role})
         progress.found(contender.label, {"measured_ms": measurement.median_ms})
-        if measurement.inside(limits.budget_ms):
+        if row["inside"]:
             return Chosen(contender, trial, reason, latencies, tuple(trials), tuple(rounds))
-        progress.say(
-            f"{contender.label}: {trial.architecture.id} measured {measurement.median_ms:.4g} ms (up to "
-            f"{measurement.interval_ms[1]:.4g}), predicted {trial.latency.value:.4g}: over the budget of "
-            f"{limits.budget_ms:.4g} ms. {_LEARNS[latencies.kind]}; next architecture"
-        )
+        if not measurement.inside(limits.budget_ms):
+            progress.say(
+                f"{contender.label}: {trial.architecture.id} measured {measurement.median_ms:.4g} ms (up to "
+                f"{measurement.interval_ms[1]:.4g}), predicted {trial.latency.value:.4g}: over the budget of "
+                f"{limits.budget_ms:.4g} ms. {_LEARNS[latencies.kind]}; next architecture"
+            )
+        if beyond:
+            progress.say(f"{contender.label}: {trial.architecture.id}: {', '.join(beyond)}; next architecture")
         rejected |= {trial.architecture}
         latencies = latencies.learned(trial.architecture, measurement.median_ms)
+        limits = replace(limits, expected=limits.expected.learned(count(network), taken))
     # Whoever never had anything to propose has nothing; after misses there is the network that is known to be inside.
     return _fastest(contender, job, limits, latencies, rejected, tuple(rounds), progress) if rounds else None
 
 
-def round_row(trial: Trial, measurement: Measurement, limits: LatencyLimits, what: str) -> dict[str, Any]:
-    """One line of the closed loop, for the report."""
+def round_row(
+    trial: Trial, measurement: Measurement, beyond: Sequence[str], limits: LatencyLimits, what: str
+) -> dict[str, Any]:  # fmt: skip
+    """One line of the closed loop, for the report; `beyond` is what is over a limit besides the latency."""
     return {
         "architecture_id": trial.architecture.id,
         "predicted_ms": trial.latency.value,
         "measured_ms": measurement.median_ms,
         "upper_ms": measurement.interval_ms[1],
-        "inside": measurement.inside(limits.budget_ms),
+        "inside": measurement.inside(limits.budget_ms) and not beyond,
+        "over": list(beyond),
         "what": what,
     }
-
-
-def _admits(job: FitJob, rejected: frozenset[Architecture], arch: Architecture) -> bool:
-    return arch not in rejected and meets(job, arch)
 
 
 def _fastest(
@@ -150,7 +158,7 @@ def _fastest(
 ) -> Chosen | None:  # fmt: skip
     """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""
     arch = limits.fastest
-    if not _admits(job, rejected, arch):
+    if arch in rejected or share_of_limits(job, limits.expected, arch) > 1:
         return None
     quality = contender.evaluator.evaluate(arch)
     trial = Trial(arch, quality, cost_of(latencies, arch), contender.role)

@@ -21,12 +21,13 @@ from hwnas.workflows.children import children_phase
 from hwnas.workflows.choosing import Contender, choose, round_row
 from hwnas.workflows.delivery import Delivery, deliver
 from hwnas.workflows.disk import check_disk, fit_need
+from hwnas.workflows.footprint import in_words, over, taken_by
 from hwnas.workflows.gradient_search import gradient_phase
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.measuring import measured
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.plan import fit_plan, title
-from hwnas.workflows.result import Outcome, result_json
+from hwnas.workflows.result import Outcome, Shipped, result_json
 
 SHIPPED = "shipped file"  # what the final measurements are stored under
 
@@ -36,7 +37,7 @@ class FitResult:
     """What a fit delivers.
 
     Args:
-        inside_budget: whether the shipped file's latency interval is within the budget.
+        inside_budget: whether the shipped file's latency interval is within the budget, and the file in every limit.
         architecture: the delivered network's choices.
         network: the same as data.
         latency: of the shipped file, measured.
@@ -78,9 +79,9 @@ def fit(job: FitJob, run: RunDirectory, shown: Progress) -> FitResult:
     check_disk(fit_need(job), run, progress)
     phase = search_phase(job, run, progress)
     contenders = [phase.searched, *phase.baselines(progress)]
-    deliveries, measurements, rounds = _close_loop(job, run, contenders, phase, progress)
+    shipped, rounds = _close_loop(job, run, contenders, phase, progress)
     with accounted(run, "report", progress):
-        outcome = Outcome(job, run, phase, deliveries, measurements, tuple(rounds))
+        outcome = Outcome(job, run, phase, shipped, tuple(rounds))
         result = result_json(outcome)
     return _fit_result(job, run, _finish(run, result))
 
@@ -102,16 +103,16 @@ def search_phase(job: FitJob, run: RunDirectory, progress: Progress) -> SearchPh
 
 def _close_loop(
     job: FitJob, run: RunDirectory, contenders: list[Contender], phase: SearchPhase, progress: Progress
-) -> tuple[list[Delivery], list[Measurement], list[dict[str, Any]]]:  # fmt: skip
-    """Chooses, trains and measures for every contender, again for those whose file missed the budget."""
+) -> tuple[list[Shipped], list[dict[str, Any]]]:  # fmt: skip
+    """Chooses, trains and measures for every contender, again for those whose file missed the budget or a limit."""
     limits, latencies = phase.limits, phase.latencies
     rejected: frozenset[Architecture] = frozenset()
-    kept: dict[str, tuple[Delivery, Measurement]] = {}
+    kept: dict[str, Shipped] = {}
     rounds: list[dict[str, Any]] = []
     for turn in range(1 + job.settings.rounds):
         deliveries: dict[str, Delivery] = {}
         for contender in contenders:
-            if contender.role in kept and kept[contender.role][1].inside(limits.budget_ms):
+            if contender.role in kept and kept[contender.role].inside(limits.budget_ms):
                 continue
             with accounted(run, f"choose/{contender.role}/{turn}", progress):
                 chosen = choose(contender, job, run, latencies, limits, rejected, progress)
@@ -128,24 +129,25 @@ def _close_loop(
         files = {role: delivery.model for role, delivery in deliveries.items()}
         with accounted(run, f"measure/{turn}", progress):
             found = measured(job, run, files, SHIPPED, progress)
+            taken = {role: taken_by(job, run, file) for role, file in files.items()}
         for said in dict.fromkeys(f"{row.says} {row.advice}" for one in found.values() for row in one.doubts):
             progress.say(said)
         for role, delivery in deliveries.items():
-            trial = delivery.chosen.trial
-            rounds.append({**round_row(trial, found[role], limits, SHIPPED), "role": role})
-            kept[role] = (delivery, found[role])
-            progress.found(delivery.chosen.contender.label, {"measured_ms": found[role].median_ms})
-            if not found[role].inside(limits.budget_ms):
+            trial, label = delivery.chosen.trial, delivery.chosen.contender.label
+            kept[role] = Shipped(delivery, found[role], taken[role], over(job.settings.limits, taken[role]))
+            rounds.append({**round_row(trial, found[role], kept[role].over, limits, SHIPPED), "role": role})
+            progress.found(label, {"measured_ms": found[role].median_ms})
+            if not kept[role].inside(limits.budget_ms):
                 rejected |= {trial.architecture}
                 latencies = latencies.learned(trial.architecture, found[role].median_ms)
-                progress.say(f"{delivery.chosen.contender.label}: the file missed the budget; the loop goes on")
+                missed = ", ".join(kept[role].over) or "the budget"
+                progress.say(f"{label}: the file missed {missed}; the loop goes on")
     if contenders[0].role not in kept:
         raise BudgetError(
             f"the search found no network inside {limits.budget_ms:.4g} ms and every further limit "
-            f"({job.settings.limits}): relax one of them"
+            f"({in_words(job.settings.limits)}): relax one of them"
         )
-    ordered = [kept[contender.role] for contender in contenders if contender.role in kept]
-    return [delivery for delivery, _ in ordered], [measurement for _, measurement in ordered], rounds
+    return [kept[contender.role] for contender in contenders if contender.role in kept], rounds
 
 
 def _finish(run: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:

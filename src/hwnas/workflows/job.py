@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from hwnas.core.objective import Costs, Objective
 from hwnas.core.protocols import PathSpace, SearchSpace
 from hwnas.data.images import ImageData
 from hwnas.evaluation.isolated import CHILD, PATIENCE_S
+from hwnas.hardware.memory import Scale
 from hwnas.hardware.sessions import Timer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
@@ -22,21 +23,6 @@ from hwnas.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Further limits that every proposed network must meet, each exact by counting; None for no limit.
-
-    Args:
-        params: trainable values.
-        macs: multiply-accumulates at batch 1.
-        memory_bytes: peak activation bytes at batch 1.
-    """
-
-    params: int | None = None
-    macs: int | None = None
-    memory_bytes: int | None = None
-
-
-@dataclass(frozen=True)
 class ChildrenSettings:
     """A black-box search in which every network is trained alone for a while, as a child of the search.
 
@@ -44,7 +30,7 @@ class ChildrenSettings:
         strategy: its name.
         search: the strategy.
         reward: its name.
-        objective: makes the reward of the limits: "latency" in ms first, then those that are counted.
+        objective: makes the reward of the limits: "latency" in ms first, then the others.
         judge: the same for what says which network is delivered.
         loop: how many networks, and how many are proposed together.
         child_steps: weight updates of each child.
@@ -86,7 +72,8 @@ class FitSettings:
         held_out: networks that it is judged on.
         baselines: "none", "standard" (fixed, random on shared weights) or "full" (also random search trained alone
             and on a uniformly trained supernet, at equal compute).
-        limits: beside the latency budget.
+        limits: beside the latency budget, by name: "params", "macs" and "activations" (peak bytes at batch 1, f32)
+            by counting, "size" (bytes of the file that ships) and "memory" (bytes that it needs, measured).
     """
 
     budget: Budget
@@ -102,7 +89,7 @@ class FitSettings:
     calibration: int = 12
     held_out: int = 12
     baselines: str = "standard"
-    limits: Limits = field(default_factory=Limits)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +105,7 @@ class FitJob:
         settings: the numbers.
         command: what the user typed, for the report.
         timer: runs measuring sessions; None for worker processes.
+        scale: measures memory; None for worker processes.
         siblings: finished runs that differ in target and budget alone, whose work is taken over where it is the same;
             None for a fit that stands by itself and keeps nothing for others.
     """
@@ -130,6 +118,7 @@ class FitJob:
     settings: FitSettings
     command: str
     timer: Timer | None = None
+    scale: Scale | None = None
     siblings: tuple[Path, ...] | None = None
 
     @property

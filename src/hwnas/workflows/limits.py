@@ -13,7 +13,8 @@ from hwnas.core.protocols import Progress, SearchSpace, UniformSpace
 from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
-from hwnas.workflows.job import FitJob, Limits
+from hwnas.workflows.footprint import Expected, amount, expected, taken_by
+from hwnas.workflows.job import FitJob
 from hwnas.workflows.measuring import measured
 
 
@@ -27,6 +28,7 @@ class LatencyLimits:
         fastest_ms: measured latency of the space's fastest network.
         largest_ms: measured latency of its slowest one.
         fastest: that fastest network.
+        expected: what networks are expected to take beside time.
     """
 
     budget_ms: float
@@ -34,6 +36,7 @@ class LatencyLimits:
     fastest_ms: float
     largest_ms: float
     fastest: Architecture
+    expected: Expected = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +86,38 @@ def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress
             f"measured. Give a budget of at least {1.05 * fastest.interval_ms[1]:.3g}ms, a smaller --width or a lower "
             "--resolution"
         )
-    _refuse_other_limits(job, ends.fastest)
+    lines = expected(
+        {end: (count(job.space.decode(arch)), taken_by(job, run, files[end]))
+         for end, arch in both.items()}
+    )  # fmt: skip
+    _refuse_other_limits(job, lines, ends.fastest)
     planned_ms = max((1.0 - job.settings.margin) * budget_ms, ends.least_ms)
-    return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest)
+    return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest, lines)
 
 
-def _refuse_other_limits(job: FitJob, fastest: Architecture) -> None:
-    """Raises where not even the smallest networks of the space meet the limits that are counted."""
+def share_of_limits(job: FitJob, lines: Expected, arch: Architecture) -> float:
+    """What an architecture is expected to take of what is limited beside latency, the largest share; inside up to 1."""
+    limits = job.settings.limits
+    if not limits:
+        return 0.0
+    counts = count(job.space.decode(arch))
+    return max(lines.of(name, counts) / most for name, most in limits.items())
+
+
+def _refuse_other_limits(job: FitJob, lines: Expected, fastest: Architecture) -> None:
+    """Raises where not even the smallest networks of the space are expected inside the limits beside latency."""
     uniform = job.space.uniform_architectures().values() if isinstance(job.space, UniformSpace) else ()
     smallest = [fastest, *uniform]
-    if any(meets(job, arch) for arch in smallest):
+    if any(share_of_limits(job, lines, arch) <= 1 for arch in smallest):
         return
     counts = [count(job.space.decode(arch)) for arch in smallest]
-    raise BudgetError(
-        f"no network of space {job.space.choices.name} meets {job.settings.limits}: its smallest ones have "
-        f"{min(c.params for c in counts):,} params, {min(c.macs for c in counts):,} MACs and a peak of "
-        f"{min(c.peak_activation_bytes for c in counts):,} activation bytes. Relax a --limit, or take a smaller --width"
-    )
-
-
-def meets(job: FitJob, arch: Architecture) -> bool:
-    """Whether an architecture meets every limit that is counted."""
     limits = job.settings.limits
-    if limits == Limits():
-        return True
-    counts = count(job.space.decode(arch))
-    pairs = (
-        (counts.params, limits.params),
-        (counts.macs, limits.macs),
-        (counts.peak_activation_bytes, limits.memory_bytes),
+    least = {name: min(lines.of(name, one) for one in counts) for name in limits}
+    raise BudgetError(
+        f"no network of space {job.space.choices.name} is inside every --limit: its smallest ones take at least "
+        + ", ".join(f"{name} {amount(name, least[name])} (limit {amount(name, limits[name])})" for name in limits)
+        + ". Relax a --limit, or take a smaller --width"
     )
-    return all(limit is None or value <= limit for value, limit in pairs)
 
 
 def _end_by_macs(space: SearchSpace, sign: int) -> Architecture:

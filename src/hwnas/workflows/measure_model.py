@@ -11,7 +11,9 @@ from hwnas.core.errors import InputError, fields_of
 from hwnas.core.network import NetworkSpec
 from hwnas.core.protocols import Progress
 from hwnas.hardware.kernel_times import WorkerProfiler
+from hwnas.hardware.memory import Memory, weigh
 from hwnas.hardware.model_files import ModelFile
+from hwnas.hardware.resident import counts_peaks
 from hwnas.hardware.sessions import WorkerTimer
 from hwnas.hardware.store import TargetStore
 from hwnas.hardware.targets import Target
@@ -24,13 +26,15 @@ FORMAT = "hwnas-measured@1"
 
 @dataclass(frozen=True)
 class Measured:
-    """One file's latency on a target.
+    """One file's latency on a target, its size and its memory.
 
     Args:
         source: what was asked for.
         target: where it was measured.
         latency: median, interval, samples.
         budget_ms: what it was held against; None without a budget.
+        size_bytes: of the file.
+        memory: that it needs; None where the system does not count it.
         by_layer: where the time goes; None where that was not asked for.
     """
 
@@ -38,6 +42,8 @@ class Measured:
     target: Target
     latency: Measurement
     budget_ms: float | None
+    size_bytes: int
+    memory: Memory | None
     by_layer: ByLayer | None = None
 
     @property
@@ -60,6 +66,8 @@ class Measured:
             "inside_budget": self.inside_budget,
             "images_per_s": self.images_per_s,
             "latency": self.latency.to_json(),
+            "size_bytes": self.size_bytes,
+            "memory": self.memory.to_json() if self.memory else None,
             "by_layer": self.by_layer.to_json() if self.by_layer else None,
         }
 
@@ -94,7 +102,8 @@ def measure_model(
             file, network, found.median_ms, target, store, seed=seed, timer=WorkerTimer(),
             profiler=WorkerProfiler(), progress=progress,
         )  # fmt: skip
-    return Measured(source, target, found, budget_ms, shares)
+    memory = weigh(target, file) if counts_peaks() else None
+    return Measured(source, target, found, budget_ms, len(file.content), memory, shares)
 
 
 def budget_in_ms(text: str, source: str) -> float:

@@ -12,6 +12,7 @@ from hwnas.core.errors import FileFormatError
 from hwnas.core.protocols import Progress
 from hwnas.hardware.fields import numbers, whole
 from hwnas.hardware.latency_model import LatencyModel
+from hwnas.hardware.memory import Memory, weigh
 from hwnas.hardware.model_files import ModelFile
 from hwnas.hardware.profiling import profile
 from hwnas.hardware.sessions import Plan, Session, Timer, WorkerTimer, read_session
@@ -24,7 +25,7 @@ from hwnas.runs.store import RunStore
 from hwnas.runs.stored import LATENCY
 from hwnas.workflows.job import FitJob
 
-MODEL, SESSION_OF = "latency-model", "session of "  # purposes; every other one is of a Measurement
+MODEL, SESSION_OF, MEMORY_OF = "latency-model", "session of ", "memory of "  # purposes; any other is of a Measurement
 
 
 @final
@@ -89,6 +90,24 @@ def measured(
     return {name: Measurement.from_json(stored) for name, stored in found.items()}
 
 
+def weighed(job: FitJob, run: RunDirectory, content: bytes, purpose: str, processes: int) -> Memory:
+    """The memory that a file needs, from the run's store or measured now.
+
+    Args:
+        job: target, scale.
+        run: keeps the measurement.
+        content: the file, in the format of the target's engine.
+        purpose: the same file may be weighed again for another purpose.
+        processes: in which it is weighed.
+    """
+    file, purpose = ModelFile(content, job.target.key.input_shape), MEMORY_OF + purpose
+    stored = run.store.measurement(job.target.key.id, file.sha256, purpose)
+    if stored is None:
+        stored = weigh(job.target, file, scale=job.scale, processes=processes).to_json()
+        run.store.add_measurement(job.target.key.id, file.sha256, purpose, stored)
+    return Memory.from_json(stored)
+
+
 def profiled(job: FitJob, run: RunDirectory, progress: Progress) -> LatencyModel:
     """The latency model of the job's space on its target, from the run's store or built now."""
     target_id, name = job.target.key.id, f"space/{job.space.choices.name}"
@@ -114,6 +133,8 @@ def check_record(record: MeasurementRecord) -> None:
     """
     if record.purpose == MODEL:
         LatencyModel.from_json(record.content)
+    elif record.purpose.startswith(MEMORY_OF):
+        Memory.from_json(record.content)
     elif not record.purpose.startswith(SESSION_OF):
         Measurement.from_json(record.content)
     else:

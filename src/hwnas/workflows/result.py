@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,27 @@ from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """A delivered network, and what was found of its file on the target.
+
+    Args:
+        delivery: the network.
+        measurement: its latency.
+        taken: its size, and its memory where that is limited, in bytes.
+        over: what of these is over its limit, in words.
+    """
+
+    delivery: Delivery
+    measurement: Measurement
+    taken: Mapping[str, int]
+    over: Sequence[str]
+
+    def inside(self, budget_ms: float) -> bool:
+        """Whether it is inside the budget and every further limit."""
+        return self.measurement.inside(budget_ms) and not self.over
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run has found out.
 
@@ -35,29 +57,24 @@ class Outcome:
         job: what was asked.
         run: where everything is kept.
         phase: the search.
-        deliveries: the searched network first, then the baselines.
-        measurements: of their files, in the same order.
+        shipped: the searched network first, then the baselines.
         rounds: the closed loop, one row a measured file.
     """
 
     job: FitJob
     run: RunDirectory
     phase: SearchPhase
-    deliveries: list[Delivery]
-    measurements: list[Measurement]
+    shipped: Sequence[Shipped]
     rounds: tuple[dict[str, Any], ...]
 
 
 def result_json(outcome: Outcome) -> dict[str, Any]:
     """The content of result.json; scores every delivered file on the test split."""
     job, phase = outcome.job, outcome.phase
-    limits, chosen = phase.limits, outcome.deliveries[0].chosen
-    correct = [correct_on_test(job, delivery.model) for delivery in outcome.deliveries]
-    entries = [
-        _entry(job, delivery, measurement, right)
-        for delivery, measurement, right in zip(outcome.deliveries, outcome.measurements, correct, strict=True)
-    ]
-    inside = outcome.measurements[0].inside(limits.budget_ms)
+    limits, chosen = phase.limits, outcome.shipped[0].delivery.chosen
+    correct = [correct_on_test(job, shipped.delivery.model) for shipped in outcome.shipped]
+    entries = [_entry(job, shipped, right) for shipped, right in zip(outcome.shipped, correct, strict=True)]
+    inside = outcome.shipped[0].inside(limits.budget_ms)
     result = {
         "format": RESULT_FORMAT,
         "status": "inside-budget" if inside else "over-budget",
@@ -80,7 +97,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
             "planned_ms": limits.planned_ms,
             "fastest_ms": limits.fastest_ms,
             "largest_ms": limits.largest_ms,
-            "limits": asdict(job.settings.limits),
+            "limits": dict(job.settings.limits),
         },
         "network": entries[0],
         "baselines": entries[1:],
@@ -118,11 +135,11 @@ def correct_on_test(job: FitJob, model: bytes) -> list[bool]:
     return right
 
 
-def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: list[bool]) -> dict[str, Any]:
-    chosen = delivery.chosen
+def _entry(job: FitJob, shipped: Shipped, correct: list[bool]) -> dict[str, Any]:
+    delivery, chosen = shipped.delivery, shipped.delivery.chosen
     arch = chosen.trial.architecture
     counts = count(job.space.decode(arch))
-    latency = measurement.to_json()
+    latency = shipped.measurement.to_json()
     del latency["format"], latency["raw"]  # the samples are in the run's store
     return {
         "role": chosen.contender.role,
@@ -146,12 +163,15 @@ def _entry(job: FitJob, delivery: Delivery, measurement: Measurement, correct: l
         "params": counts.params,
         "macs": counts.macs,
         "peak_activation_bytes": counts.peak_activation_bytes,
+        "size_bytes": len(delivery.model),
+        "memory_bytes": shipped.taken.get("memory"),
+        "over": list(shipped.over),
     }
 
 
 def _setbacks(outcome: Outcome) -> list[dict[str, Any]]:
     """Each once: contenders that chose the same architecture share its trainings."""
-    found = [*outcome.phase.setbacks, *(row for delivery in outcome.deliveries for row in delivery.setbacks)]
+    found = [*outcome.phase.setbacks, *(row for shipped in outcome.shipped for row in shipped.delivery.setbacks)]
     return [asdict(setback) for setback in dict.fromkeys(found)]
 
 
@@ -184,7 +204,7 @@ def _compared(
 def _candidates(outcome: Outcome) -> list[dict[str, Any]]:
     """Everything that was scored; where it was evaluated one after the other, with its number by its source."""
     rows = []
-    for delivery in outcome.deliveries:
+    for delivery in (shipped.delivery for shipped in outcome.shipped):
         searched = delivery.chosen.contender.role == "searched"
         source = outcome.phase.strategy if searched else delivery.chosen.contender.role
         trials = (outcome.phase.trials if searched else ()) or delivery.chosen.trials

@@ -18,6 +18,7 @@ from hwnas.workflows.choosing import choose
 from hwnas.workflows.disk import check_disk, search_need
 from hwnas.workflows.files import ARCHITECTURE, NETWORK
 from hwnas.workflows.fit import search_phase
+from hwnas.workflows.footprint import in_words
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.plan import search_plan, title
 
@@ -68,7 +69,7 @@ def search_only(job: FitJob, run: RunDirectory, shown: Progress) -> SearchResult
     if chosen is None:
         raise BudgetError(
             f"the search found no network inside {limits.budget_ms:.4g} ms and every further limit "
-            f"({job.settings.limits}): relax one of them"
+            f"({in_words(job.settings.limits)}): relax one of them"
         )
     arch = chosen.trial.architecture
     network = job.space.decode(arch)

@@ -78,13 +78,24 @@ def test_where_no_draw_is_inside_the_argmax_is_moved() -> None:
     found = learned_candidates(settled, Constraint(TERMS, 4.0), 9, np.random.default_rng(0))
     assert len(found) == 1 and TERMS.total(found[0]) <= 4.0
     assert learned_candidates(settled, Constraint(TERMS, 2.0), 9, np.random.default_rng(0)) == []
-    nothing = Constraint(TERMS, 4.0, lambda arch: False)
+    nothing = Constraint(TERMS, 4.0, lambda arch: 2.0)
     assert learned_candidates(settled, nothing, 9, np.random.default_rng(0)) == []
+
+
+def test_the_argmax_is_moved_inside_what_is_limited_beside_latency() -> None:
+    settled, share = gates_at((1e-13, 1e-12, 1.0), (1e-12, 1e-12, 1.0)), {"s": 0.5, "m": 0.9, "l": 1.5}
+    constraint = Constraint(TERMS, 9.0, lambda one: share[str(one["a"])])
+    assert learned_candidates(settled, constraint, 9, np.random.default_rng(0)) == [arch("m", "l")]
+    both = Constraint(TERMS, 5.0, lambda one: share[str(one["a"])])
+    (moved,) = learned_candidates(settled, both, 9, np.random.default_rng(0))
+    assert moved in both
+    rejected = Constraint(TERMS, 9.0, lambda one: share[str(one["a"])], frozenset([arch("m", "l")]))
+    assert learned_candidates(settled, rejected, 9, np.random.default_rng(0)) == []
 
 
 def test_random_candidates_are_feasible_distinct_and_spread() -> None:
     limit = MACS.least() + 0.6 * (MACS.greatest() - MACS.least())
-    constraint = Constraint(MACS, limit, lambda arch: arch["stage1.block1"] != "k3e3")
+    constraint = Constraint(MACS, limit, lambda arch: 2.0 * (arch["stage1.block1"] == "k3e3"))
     found = random_candidates(SPACE, constraint, 40, np.random.default_rng(0))
     assert len(found) == len(set(found)) == 40
     assert all(arch in constraint for arch in found)

@@ -156,7 +156,7 @@ def test_two_budgets_give_two_architectures() -> None:
 def test_all_that_is_proposed_meets_the_constraint() -> None:
     gates = toy_search(0).gates
     for limit in (BUDGET_MACS, 0.8 * BUDGET_MACS, TERMS.least()):
-        constraint = Constraint(TERMS, limit, lambda arch: arch["conv3"] != "k5")
+        constraint = Constraint(TERMS, limit, lambda arch: 2.0 * (arch["conv3"] == "k5"))
         found = learned_candidates(gates, constraint, 10, np.random.default_rng(0))
         assert found and all(arch in constraint for arch in found)
         assert len(set(found)) == len(found)

@@ -61,7 +61,7 @@ def make_job(tmp_path: Path) -> Callable[..., FitJob]:
     """A FitJob by its budget; `parts` replace fields of the job, other names those of its settings."""
 
     def make(budget: str, timer: FakeTimer | None = None, **given: Any) -> FitJob:
-        parts = {name: given.pop(name) for name in ("data", "target") if name in given}
+        parts = {name: given.pop(name) for name in ("data", "target", "scale") if name in given}
         settings = FitSettings(
             budget=Budget.parse(budget),
             search=ProxylessGSettings(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 import pytest
 
 import hwnas.hardware.kinds as kinds
@@ -9,13 +13,19 @@ import hwnas.hardware.latency_model as latency_model
 import hwnas.workflows.gradient_search as gradient_search
 from hwnas.core.errors import BudgetError
 from hwnas.core.network import NetworkSpec
+from hwnas.core.protocols import Silence
 from hwnas.hardware.calibration import Observation
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import network_id
-from hwnas.hardware.model_files import untrained
+from hwnas.hardware.model_files import ModelFile, untrained
+from hwnas.hardware.targets import Target
+from hwnas.report.terminal import result_lines
+from hwnas.report.wording import short_count
+from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.describing import read_latency_model
-from hwnas.workflows.job import Limits
+from hwnas.workflows.fit import fit
+from hwnas.workflows.measuring import check_record
 from known_latencies import known_ms
 
 
@@ -138,15 +148,107 @@ def test_measuring_decides_what_is_infeasible_and_not_the_model(
 
 def test_limits_that_nothing_meets_are_a_budget_error(make_job, run_fit) -> None:
     with pytest.raises(BudgetError):
-        run_fit(make_job("1ms", limits=Limits(params=100)))
+        run_fit(make_job("1ms", limits={"params": 100}))
 
 
 def test_further_limits_hold_for_everything_that_is_delivered(make_job, run_fit) -> None:
-    result = run_fit(make_job("1ms", limits=Limits(params=9_000, macs=1_100_000))).result
+    result = run_fit(make_job("1ms", limits={"params": 9_000, "macs": 1_100_000})).result
     delivered = [result["network"], *result["baselines"]]
     assert len(delivered) == 3
     assert all(entry["params"] <= 9_000 and entry["macs"] <= 1_100_000 for entry in delivered)
-    assert result["budget"]["limits"] == {"params": 9_000, "macs": 1_100_000, "memory_bytes": None}
+    assert result["budget"]["limits"] == {"params": 9_000, "macs": 1_100_000}
+
+
+# size and memory, which only the file itself has
+
+
+@dataclass
+class KnownScale:
+    """Memory that follows from the file: three times its size, and as much more as `change` says by the file's id."""
+
+    change: Callable[[int], int] = lambda size: 0
+    weighed: list[str] = field(default_factory=list)
+
+    def peak_bytes(self, target: Target, file: ModelFile) -> int:
+        self.weighed.append(file.sha256)
+        size = len(file.content)
+        return 3 * size + self.change(size)
+
+
+def test_size_and_memory_hold_for_the_files_that_ship(make_job, run_fit, tmp_path) -> None:
+    free = run_fit(make_job("1ms"), directory="free").result
+    largest = max(entry["size_bytes"] for entry in [free["network"], *free["baselines"]])
+    for name, limit in (("size", largest - 2000), ("memory", 3 * (largest - 2000))):
+        scale = KnownScale()
+        result = run_fit(make_job("1ms", limits={name: limit}, scale=scale), directory=name).result
+        delivered = {"": result["network"]} | {f"baselines/{row['role']}": row for row in result["baselines"]}
+        assert len(delivered) == 3 and result["status"] == "inside-budget"
+        for place, entry in delivered.items():
+            assert entry["size_bytes"] == (tmp_path / name / place / "model.onnx").stat().st_size
+            assert entry["size_bytes"] <= largest - 2000 and entry["over"] == []
+            assert entry["memory_bytes"] == (3 * entry["size_bytes"] if name == "memory" else None)
+        assert bool(scale.weighed) == (name == "memory")  # which costs time, so it is done where it is asked for
+    assert result["budget"]["limits"] == {"memory": 3 * (largest - 2000)}
+
+
+def test_a_file_that_needs_more_memory_than_expected_is_followed_by_another(make_job, run_fit, course) -> None:
+    free = run_fit(make_job("0.06ms", baselines="none"), directory="free").result
+    limit = 3 * free["network"]["size_bytes"] + 1000  # would be inside, if it were as expected
+    watched = course(lambda name: setattr(scale, "change", lambda size: 2000) if name == "search" else None)
+    scale = KnownScale()
+    result = run_fit(make_job("0.06ms", limits={"memory": limit}, scale=scale, baselines="none"), watched).result
+    missed, *_, last, shipped = result["rounds"]
+    assert (
+        not missed["inside"]
+        and missed["upper_ms"] <= 0.06
+        and missed["over"] == [f"memory {short_count(limit + 1000, 'B')}, limit {short_count(limit, 'B')}"]
+    )
+    assert missed["architecture_id"] == free["network"]["architecture_id"] != last["architecture_id"]
+    assert any(f"{missed['architecture_id']}: memory" in sentence for sentence in watched.said)
+    assert last["inside"] and shipped["inside"] and shipped["what"] == "shipped file"
+    assert result["network"]["memory_bytes"] <= limit
+
+
+def test_a_shipped_file_over_its_memory_is_said_to_be(make_job, run_fit, course) -> None:
+    scale = KnownScale()
+
+    def on_stage(name: str) -> None:
+        if name.startswith("train/"):
+            scale.change = lambda size: 10**6
+
+    job = make_job("1ms", limits={"memory": 10**6}, scale=scale, baselines="none", rounds=0)
+    found = run_fit(job, course(on_stage))
+    assert not found.inside_budget and found.result["status"] == "over-budget"
+    assert found.result["network"]["latency"]["interval_ms"][1] <= 1
+    (said,) = found.result["network"]["over"]
+    assert said.startswith("memory 1.") and said.endswith("limit 1.00\u00a0MB")
+    first = result_lines(found.result)[0]
+    assert first.startswith("✗") and "inside the budget of 1 ms" in first and "; memory 1." in first
+
+
+def test_memory_that_was_measured_is_never_measured_again(make_job, run_fit, tmp_path) -> None:
+    scale = KnownScale()
+    job = make_job("1ms", limits={"memory": 10**6}, scale=scale, baselines="none")
+    plain = run_fit(job, directory="plain").result
+    weighed = len(scale.weighed)
+    assert set(Counter(scale.weighed).values()) == {3}  # both ends, the chosen network, the shipped file
+    with RunDirectory.open(tmp_path / "again", {"seed": 0}) as again:
+        with RunDirectory.open(tmp_path / "plain", {"seed": 0}) as first:
+            first.store.export_measurements(tmp_path / "all.json")
+        again.store.import_measurements(tmp_path / "all.json")
+        for record in again.store.measurements():
+            check_record(record)
+        repeated = fit(job, again, Silence()).result
+    assert len(scale.weighed) == weighed
+    assert repeated["repeat"] == plain["repeat"]
+
+
+def test_limits_of_files_that_nothing_meets_are_refused_with_what_there_is(
+    make_job, run_fit, course, no_training
+) -> None:
+    job = make_job("1ms", limits={"size": 1000, "memory": 2000}, scale=KnownScale())
+    with pytest.raises(BudgetError, match=r"at least size \S+\skB \(limit 1\.00\skB\), memory \S+\skB \(limit 2\.00"):
+        run_fit(job, course())
 
 
 # networks that judge the latency model

@@ -1,0 +1,90 @@
+"""What files take beside time: size and peak memory by target, and how near the expectation of a fit comes. Prints JSON.
+
+A published network is weighed in several processes, which says how far they agree. Then networks of a space are: the
+line that `hwnas fit` draws through the files of both ends of the space, held against random ones in between.
+
+    python benchmarks/memory.py --network mobilenet-v2 --space proxyless-cifar --count 20 --seed 0
+"""
+
+import argparse
+import json
+from statistics import median
+
+from hwnas.compose.networks import open_network
+from hwnas.compose.spaces import open_space
+from hwnas.core.counting import count
+from hwnas.core.network import NetworkSpec
+from hwnas.core.seeds import rng_for
+from hwnas.hardware.engines import ENGINES, open_engine
+from hwnas.hardware.memory import Memory, weigh
+from hwnas.hardware.model_files import untrained
+from hwnas.hardware.targets import open_target
+from hwnas.runs.provenance import environment
+from hwnas.workflows.footprint import expected
+from hwnas.workflows.limits import ends_by_macs
+
+
+def weighed(target: str, network: NetworkSpec, processes: int) -> tuple[int, Memory]:
+    """Bytes of the file, and its memory."""
+    file = untrained(network, open_engine(target))
+    return len(file.content), weigh(open_target(target, network.input_shape), file, processes=processes)
+
+
+def published(target: str, network: NetworkSpec, processes: int) -> dict:
+    size, memory = weighed(target, network, processes)
+    taken = memory.processes_bytes
+    return {
+        "size_bytes": size,
+        "memory_bytes": median(taken),
+        "spread_percent": 100 * (max(taken) - min(taken)) / median(taken),
+    }
+
+
+def expectation(target: str, space, number: int, seed: int) -> dict:
+    """Errors of the expected sizes and memories of random networks, in per cent of what was found."""
+    ends = ends_by_macs(space)
+    found = {}
+    for arch in (ends.fastest, ends.largest):
+        network = space.decode(arch)
+        size, memory = weighed(target, network, 3)
+        found[arch.id] = count(network), {"size": size, "memory": memory.peak_bytes}
+    lines = expected(found)
+    rng = rng_for(seed, "memory benchmark")
+    errors: dict[str, list[float]] = {"size": [], "memory": []}
+    for _ in range(number):
+        network = space.decode(space.choices.sample_spread(rng))
+        size, memory = weighed(target, network, 3)
+        for name, taken in (("size", size), ("memory", memory.peak_bytes)):
+            errors[name].append(100 * (lines.of(name, count(network)) / taken - 1))
+    spans = {name: [end[1][name] for end in found.values()] for name in errors}
+    return {
+        name: {"ends_bytes": spans[name], "median": median(row), "least": min(row), "greatest": max(row)}
+        for name, row in errors.items()
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--targets", nargs="+", default=sorted(ENGINES), choices=sorted(ENGINES))
+    parser.add_argument("--network", default="mobilenet-v2")
+    parser.add_argument("--processes", type=int, default=10)
+    parser.add_argument("--space", default="proxyless-cifar")
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    network = open_network(options.network).network
+    space = open_space(options.space, (3, options.resolution, options.resolution), 10, 1.0)
+    rows = {
+        target: {
+            options.network: published(target, network, options.processes),
+            options.space: expectation(target, space, options.count, options.seed),
+        }
+        for target in options.targets
+    }
+    facts = {"benchmark": "memory", "settings": vars(options), "environment": environment(options.seed)}
+    print(json.dumps({**facts, "targets": rows}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
