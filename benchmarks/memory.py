@@ -1,9 +1,9 @@
-"""What files take beside time: size and peak memory by target, and how near the expectation of a fit comes. Prints JSON.
+"""What files take beside time: size and peak memory by target, and what a fit expects of them. Prints JSON.
 
 A published network is weighed in several processes, which says how far they agree. Then networks of a space are: the
 line that `hwnas fit` draws through the files of both ends of the space, held against random ones in between.
 
-    python benchmarks/memory.py --network mobilenet-v2 --space proxyless-cifar --count 20 --seed 0
+    python benchmarks/memory.py --network mobilenet-v2 --space proxyless-cifar --count 12 --seed 0
 """
 
 import argparse
@@ -46,14 +46,14 @@ def expectation(target: str, space, number: int, seed: int) -> dict:
     found = {}
     for arch in (ends.fastest, ends.largest):
         network = space.decode(arch)
-        size, memory = weighed(target, network, 3)
+        size, memory = weighed(target, network, 1)
         found[arch.id] = count(network), {"size": size, "memory": memory.peak_bytes}
     lines = expected(found)
     rng = rng_for(seed, "memory benchmark")
     errors: dict[str, list[float]] = {"size": [], "memory": []}
     for _ in range(number):
         network = space.decode(space.choices.sample_spread(rng))
-        size, memory = weighed(target, network, 3)
+        size, memory = weighed(target, network, 1)
         for name, taken in (("size", size), ("memory", memory.peak_bytes)):
             errors[name].append(100 * (lines.of(name, count(network)) / taken - 1))
     spans = {name: [end[1][name] for end in found.values()] for name in errors}
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=10)
     parser.add_argument("--space", default="proxyless-cifar")
     parser.add_argument("--resolution", type=int, default=32)
-    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     network = open_network(options.network).network
@@ -82,7 +82,7 @@ def main() -> None:
         }
         for target in options.targets
     }
-    facts = {"benchmark": "memory", "settings": vars(options), "environment": environment(options.seed)}
+    facts = {"benchmark": "memory", "settings": vars(options), "machine": environment()}
     print(json.dumps({**facts, "targets": rows}, indent=2))
 
 
