@@ -1,18 +1,17 @@
 """What files take beside time: size and peak memory by target, and what a fit expects of them. Prints JSON.
 
-A published network is weighed in several processes, which says how far they agree. Then networks of a space are: the
-line that `hwnas fit` draws through the files of both ends of the space, held against random ones in between.
+A published network is weighed in several processes, which says how far they agree. Then networks of a space are: some
+that `hwnas fit` learns from, and others that its expectation is held against.
 
     python benchmarks/memory.py --network mobilenet-v2 --space proxyless-cifar --count 12 --seed 0
 """
 
 import argparse
 import json
-from statistics import median
+from statistics import fmean, median
 
 from hwnas.compose.networks import open_network
 from hwnas.compose.spaces import open_space
-from hwnas.core.counting import count
 from hwnas.core.network import NetworkSpec
 from hwnas.core.seeds import rng_for
 from hwnas.hardware.engines import ENGINES, open_engine
@@ -20,7 +19,7 @@ from hwnas.hardware.memory import Memory, weigh
 from hwnas.hardware.model_files import untrained
 from hwnas.hardware.targets import open_target
 from hwnas.runs.provenance import environment
-from hwnas.workflows.footprint import expected
+from hwnas.workflows.footprint import WEIGHED, ExpectedFootprints
 from hwnas.workflows.limits import ends_by_macs
 
 
@@ -42,23 +41,22 @@ def published(target: str, network: NetworkSpec, processes: int) -> dict:
 
 def expectation(target: str, space, number: int, seed: int) -> dict:
     """Errors of the expected sizes and memories of random networks, in per cent of what was found."""
-    ends = ends_by_macs(space)
-    found = {}
-    for arch in (ends.fastest, ends.largest):
-        network = space.decode(arch)
-        size, memory = weighed(target, network, 1)
-        found[arch.id] = count(network), {"size": size, "memory": memory.peak_bytes}
-    lines = expected(found)
-    rng = rng_for(seed, "memory benchmark")
+    rng, ends = rng_for(seed, "memory benchmark"), ends_by_macs(space)
+    drawn = [space.choices.sample_spread(rng) for _ in range(WEIGHED + number)]
+    found = ExpectedFootprints(space, dict.fromkeys(("size", "memory"), 1))
+    for arch in (ends.fastest, ends.largest, *drawn[:WEIGHED]):
+        size, memory = weighed(target, space.decode(arch), 1)
+        found = found.learned(arch, {"size": size, "memory": memory.peak_bytes})
     errors: dict[str, list[float]] = {"size": [], "memory": []}
-    for _ in range(number):
-        network = space.decode(space.choices.sample_spread(rng))
-        size, memory = weighed(target, network, 1)
+    for arch in drawn[WEIGHED:]:
+        size, memory = weighed(target, space.decode(arch), 1)
         for name, taken in (("size", size), ("memory", memory.peak_bytes)):
-            errors[name].append(100 * (lines.of(name, count(network)) / taken - 1))
-    spans = {name: [end[1][name] for end in found.values()] for name in errors}
+            errors[name].append(100 * (found.of(arch)[name] / taken - 1))
+    ends_bytes = {name: [taken[name] for _, taken in found.seen[:2]] for name in errors}
     return {
-        name: {"ends_bytes": spans[name], "median": median(row), "least": min(row), "greatest": max(row)}
+        name: {
+            "ends_bytes": ends_bytes[name], "mape": fmean(map(abs, row)), "least": min(row), "greatest": max(row)
+        }
         for name, row in errors.items()
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ makes no difference how many are trained at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from hwnas.strategies.candidates import Constraint
 from hwnas.strategies.evaluated import BlackBoxSearched, Evaluated, evaluated, searched_until
 from hwnas.workflows.accounting import Ended, WithinStep, accounted
 from hwnas.workflows.choosing import Chosen, Contender
-from hwnas.workflows.footprint import counted_of, taken_by
+from hwnas.workflows.footprint import KnownFootprints, counted_of, taken_by
 from hwnas.workflows.job import ChildrenSettings, FitJob
 from hwnas.workflows.latencies import MeasuredLatencies
 from hwnas.workflows.limits import LatencyLimits, ends_by_macs, settle_limits
@@ -111,10 +111,10 @@ class Children:
             self.run.stop.check()
             raise
 
-    def latency_ms(self, arch: Architecture) -> float:
-        """As `costs` has it."""
+    def cost(self, arch: Architecture) -> Costs:
+        """What `costs` says of one."""
         (costs,) = self.costs([arch])
-        return costs["latency"]
+        return costs
 
     def evaluate(self, arch: Architecture) -> Quality:
         """What became of one architecture: an Evaluator.
@@ -145,7 +145,11 @@ def children_phase(job: FitJob, run: RunDirectory, progress: Progress) -> Search
             children.problem(), settings.objective(aims), settings.loop, seed=job.settings.seed,
             checkpoints=run.checkpoints(SEARCH), progress=progress,
         )  # fmt: skip
-    latencies = MeasuredLatencies(job.target.key.id, cache(children.latency_ms), {limits.fastest: limits.fastest_ms})
+    known = cache(children.cost)
+    latencies = MeasuredLatencies(
+        job.target.key.id, lambda arch: known(arch)["latency"], {limits.fastest: limits.fastest_ms}
+    )  # fmt: skip
+    limits = replace(limits, footprints=KnownFootprints(job.settings.limits, known))
     label = f"{settings.strategy} over {len(searched.evaluated)} networks trained alone"
     return SearchPhase(
         settings.strategy, limits, latencies, _contender("searched", label, children, searched, settings.judge(aims)),

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from hwnas.core.architecture import Architecture
-from hwnas.core.counting import count
 from hwnas.core.protocols import Evaluator, Progress
 from hwnas.core.trial import Trial
 from hwnas.hardware.engines import open_engine
@@ -25,7 +23,7 @@ from hwnas.strategies.ranking import rank
 from hwnas.workflows.footprint import over, taken_by
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.latencies import Latencies, cost_of
-from hwnas.workflows.limits import LatencyLimits, share_of_limits
+from hwnas.workflows.limits import LatencyLimits
 from hwnas.workflows.measuring import measured
 
 _LEARNS = {"model": "The latency model learns from it", "measured": "A search measures briefly, a budget does not"}
@@ -103,8 +101,7 @@ def choose(
     """
     rounds: list[dict[str, Any]] = []
     for _ in range(ATTEMPTS):
-        further = partial(share_of_limits, job, limits.expected)
-        constraint = Constraint(latencies, limits.planned_ms, further, rejected)
+        constraint = Constraint(latencies, limits.planned_ms, limits.footprints.share, rejected)
         proposed = contender.propose(constraint)
         if not proposed:
             break
@@ -132,7 +129,7 @@ def choose(
             progress.say(f"{contender.label}: {trial.architecture.id}: {', '.join(beyond)}; next architecture")
         rejected |= {trial.architecture}
         latencies = latencies.learned(trial.architecture, measurement.median_ms)
-        limits = replace(limits, expected=limits.expected.learned(count(network), taken))
+        limits = replace(limits, footprints=limits.footprints.learned(trial.architecture, taken))
     # Whoever never had anything to propose has nothing; after misses there is the network that is known to be inside.
     return _fastest(contender, job, limits, latencies, rejected, tuple(rounds), progress) if rounds else None
 
@@ -158,7 +155,7 @@ def _fastest(
 ) -> Chosen | None:  # fmt: skip
     """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""
     arch = limits.fastest
-    if arch in rejected or share_of_limits(job, limits.expected, arch) > 1:
+    if arch in rejected or limits.footprints.share(arch) > 1:
         return None
     quality = contender.evaluator.evaluate(arch)
     trial = Trial(arch, quality, cost_of(latencies, arch), contender.role)

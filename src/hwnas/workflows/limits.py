@@ -13,7 +13,7 @@ from hwnas.core.protocols import Progress, SearchSpace, UniformSpace
 from hwnas.hardware.engines import open_engine
 from hwnas.hardware.model_files import untrained
 from hwnas.runs.directory import RunDirectory
-from hwnas.workflows.footprint import Expected, amount, expected, taken_by
+from hwnas.workflows.footprint import ExpectedFootprints, Footprints, amount, expected_footprints
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.measuring import measured
 
@@ -28,7 +28,7 @@ class LatencyLimits:
         fastest_ms: measured latency of the space's fastest network.
         largest_ms: measured latency of its slowest one.
         fastest: that fastest network.
-        expected: what networks are expected to take beside time.
+        footprints: what networks take beside time.
     """
 
     budget_ms: float
@@ -36,7 +36,7 @@ class LatencyLimits:
     fastest_ms: float
     largest_ms: float
     fastest: Architecture
-    expected: Expected = Expected()
+    footprints: Footprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,36 +86,25 @@ def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress
             f"measured. Give a budget of at least {1.05 * fastest.interval_ms[1]:.3g}ms, a smaller --width or a lower "
             "--resolution"
         )
-    lines = expected(
-        {end: (count(job.space.decode(arch)), taken_by(job, run, files[end]))
-         for end, arch in both.items()}
-    )  # fmt: skip
-    _refuse_other_limits(job, lines, ends.fastest)
+    footprints = expected_footprints(job, run, (ends.fastest, ends.largest))
+    _refuse_other_limits(job, footprints, ends.fastest)
     planned_ms = max((1.0 - job.settings.margin) * budget_ms, ends.least_ms)
-    return LatencyLimits(budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest, lines)
+    return LatencyLimits(
+        budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest, footprints
+    )  # fmt: skip
 
 
-def share_of_limits(job: FitJob, lines: Expected, arch: Architecture) -> float:
-    """What an architecture is expected to take of what is limited beside latency, the largest share; inside up to 1."""
-    limits = job.settings.limits
-    if not limits:
-        return 0.0
-    counts = count(job.space.decode(arch))
-    return max(lines.of(name, counts) / most for name, most in limits.items())
-
-
-def _refuse_other_limits(job: FitJob, lines: Expected, fastest: Architecture) -> None:
+def _refuse_other_limits(job: FitJob, footprints: ExpectedFootprints, fastest: Architecture) -> None:
     """Raises where not even the smallest networks of the space are expected inside the limits beside latency."""
     uniform = job.space.uniform_architectures().values() if isinstance(job.space, UniformSpace) else ()
-    smallest = [fastest, *uniform]
-    if any(share_of_limits(job, lines, arch) <= 1 for arch in smallest):
+    smallest, limits = [fastest, *uniform], job.settings.limits
+    if any(footprints.share(arch) <= 1 for arch in smallest):
         return
-    counts = [count(job.space.decode(arch)) for arch in smallest]
-    limits = job.settings.limits
-    least = {name: min(lines.of(name, one) for one in counts) for name in limits}
+    taken = [footprints.of(arch) for arch in smallest]
+    least = {name: amount(name, min(row[name] for row in taken)) for name in limits}
     raise BudgetError(
         f"no network of space {job.space.choices.name} is inside every --limit: its smallest ones take at least "
-        + ", ".join(f"{name} {amount(name, least[name])} (limit {amount(name, limits[name])})" for name in limits)
+        + ", ".join(f"{name} {least[name]} (limit {amount(name, most)})" for name, most in limits.items())
         + ". Relax a --limit, or take a smaller --width"
     )
 

@@ -230,8 +230,9 @@ def test_memory_that_was_measured_is_never_measured_again(make_job, run_fit, tmp
     scale = KnownScale()
     job = make_job("1ms", limits={"memory": 10**6}, scale=scale, baselines="none")
     plain = run_fit(job, directory="plain").result
-    weighed = len(scale.weighed)
-    assert set(Counter(scale.weighed).values()) == {3}  # both ends, the chosen network, the shipped file
+    weighed, often = len(scale.weighed), Counter(scale.weighed)
+    assert often[plain["network"]["latency"]["file_sha256"]] == 3  # the shipped file, and some of the space once
+    assert set(often.values()) <= {1, 3, 4}
     with RunDirectory.open(tmp_path / "again", {"seed": 0}) as again:
         with RunDirectory.open(tmp_path / "plain", {"seed": 0}) as first:
             first.store.export_measurements(tmp_path / "all.json")

@@ -25,6 +25,7 @@ from hwnas.strategies.black_box import BlackBoxSettings
 from hwnas.strategies.proxyless_g import ProxylessGSettings
 from hwnas.training.recipe import Recipe
 from hwnas.workflows.fit import fit
+from hwnas.workflows.footprint import ExpectedFootprints
 from hwnas.workflows.full_baselines import uniform_supernet
 from hwnas.workflows.job import ChildrenSettings, FitJob
 from hwnas.workflows.limits import LatencyLimits
@@ -77,7 +78,9 @@ def test_a_search_begins_where_its_gates_do(make_job, fake_timer, tmp_path: Path
 
 def test_a_supernet_on_uniform_paths_is_trained_once(make_job, tmp_path: Path, course) -> None:
     terms = CostTerms(1.0, {choice.name: dict.fromkeys(choice.options, 1.0) for choice in ToySpace().choices.choices})
-    limits = LatencyLimits(1.0, 1.0, 0.5, 2.0, ToySpace().uniform_architectures()["k3"])
+    limits = LatencyLimits(
+        1.0, 1.0, 0.5, 2.0, ToySpace().uniform_architectures()["k3"], ExpectedFootprints(ToySpace(), {})
+    )
     job, events, weights = make_job("80%"), [], []
     for name, siblings in (("first", ()), ("second", (tmp_path / "first",))):
         watched = course()
