@@ -2,7 +2,8 @@
 
 Only what engines execute counts: batch-norm is folded into the convolution before it and ReLU is part of that, so
 neither has a term. What costs alike has one name; a convolution on a map of one pixel is a linear layer, whose MACs
-are its weights and no term of their own.
+are its weights and no term of their own. Engines keep the channels of a map in blocks of as many as a vector register
+holds: a map that does not fill its last block is ragged, and what works on it has terms of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hwnas.hardware.layers import alone
 Found = TypeVar("Found")
 _PART_OF_A_CONVOLUTION = ("relu", "relu6")
 _LINEAR = "linear"
+_BLOCK = 16  # channels: f32 in 512 bits, and what 8 or 4 divide
 _REMEMBERED = 20_000  # layers; a space that searches widths has thousands
 
 
@@ -31,8 +33,8 @@ def features(layer: LocatedLayer) -> dict[str, float]:
     """A layer's terms by name.
 
     Returns:
-        "operations", "weights" (values), and for every kind of operation "KIND values" (read and written) and, of
-        convolutions, "KIND MACs", where KIND is for example "depthwise 5x5".
+        "operations", "weights" (values), "ragged values", and for every kind of operation "KIND values" (read and
+        written) and, of convolutions, "KIND MACs" and "KIND ragged MACs", where KIND is for example "depthwise 5x5".
 
     Raises:
         InputError: the layer reads values of different shapes.
@@ -41,14 +43,18 @@ def features(layer: LocatedLayer) -> dict[str, float]:
     shapes = graph.shapes()
     found: Counter[str] = Counter()
     for operation in graph.operations:
-        kind = _kind(operation, shapes)
+        kind = kind_of(operation, shapes)
         if not kind:
             continue
         found["operations"] += 1
-        found[f"{kind} values"] += sum(prod(shapes[name]) for name in operation.inputs) + prod(operation.shape)
+        maps = [*(shapes[name] for name in operation.inputs), operation.shape]
+        ragged = sum(prod(shape) for shape in maps if _is_ragged(shape))
+        found[f"{kind} values"] += sum(map(prod, maps))
+        found["ragged values"] += ragged
         found["weights"] += sum(prod(shape) for shape in parameter_shapes(operation.primitive).values())
         if isinstance(operation.primitive, Conv) and kind != _LINEAR:
             found[f"{kind} MACs"] += macs(operation, shapes)
+            found[f"{kind} ragged MACs"] += macs(operation, shapes) if ragged else 0
     return {name: float(value) for name, value in found.items() if value}
 
 
@@ -87,8 +93,17 @@ def _side(value: Any) -> int:
     return value
 
 
-def _kind(operation: Operation, shapes: Mapping[str, Shape]) -> str:
-    """What an operation is called; empty for what takes no time of its own."""
+def _is_ragged(shape: Shape) -> bool:
+    return shape[0] % _BLOCK > 0 and prod(shape[1:]) > 1
+
+
+def kind_of(operation: Operation, shapes: Mapping[str, Shape]) -> str:
+    """What an operation is called, for example "depthwise 5x5"; empty for what takes no time of its own.
+
+    Args:
+        operation: one of a graph.
+        shapes: of the graph's values, by name.
+    """
     match operation.primitive:
         case BatchNorm() | Flatten():
             return ""

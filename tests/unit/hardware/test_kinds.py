@@ -62,16 +62,33 @@ def test_the_features_of_a_bottleneck_by_hand():
         "mul values": 24 * 100 + 24 + 24 * 100,
         "add values": 3 * 100 * 8,
         "weights": 8 * 24 + 24 * 25 + (24 * 4 + 4) + (4 * 24 + 24) + 24 * 8,
+        # Neither 8 nor 24 channels fill blocks of 16; a map of one pixel has no blocks.
+        "convolution 1x1 ragged MACs": 100 * (8 * 24 + 24 * 8),
+        "depthwise 5x5 ragged MACs": 100 * 24 * 25,
+        "ragged values": 100 * ((8 + 24 + 24 + 8) + 2 * 24 + 2 * 2 * 24 + 24 + 2 * 24 + 3 * 8),
     }
+
+
+def test_only_maps_that_leave_a_block_unfilled_are_ragged():
+    whole = features(layer_on((16, 4, 4), ConvBnAct(32, 3)))
+    assert whole == {
+        "operations": 1, "convolution 3x3 MACs": 16 * 9 * 16 * 32, "convolution 3x3 values": 16 * 48,
+        "weights": 9 * 16 * 32,
+    }  # fmt: skip
+    reads, writes = features(layer_on((24, 4, 4), ConvBnAct(32, 3))), features(layer_on((16, 4, 4), ConvBnAct(40, 3)))
+    assert (reads["ragged values"], writes["ragged values"]) == (16 * 24, 16 * 40)
+    assert all(row["convolution 3x3 ragged MACs"] == row["convolution 3x3 MACs"] for row in (reads, writes))
 
 
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
         (ConvBnAct(6, 3, 2, groups=2), {"grouped 3x3 MACs": 16 * 6 * 2 * 9, "grouped 3x3 values": 64 * 4 + 16 * 6,
+                                        "grouped 3x3 ragged MACs": 16 * 6 * 2 * 9, "ragged values": 64 * 4 + 16 * 6,
                                         "weights": 6 * 2 * 9, "operations": 1}),
-        (Classifier(10), {"globalpool values": 64 * 4 + 4, "linear values": 14, "weights": 50, "operations": 2}),
-        (Act("swish"), {"swish values": 2 * 64 * 4, "operations": 1}),
+        (Classifier(10), {"globalpool values": 64 * 4 + 4, "linear values": 14, "weights": 50, "operations": 2,
+                          "ragged values": 64 * 4}),
+        (Act("swish"), {"swish values": 2 * 64 * 4, "operations": 1, "ragged values": 2 * 64 * 4}),
         (Act("relu"), {}),
         (Zero(), {}),
     ],
