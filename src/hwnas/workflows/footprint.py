@@ -65,7 +65,7 @@ class Belief:
 
 _BELIEFS = {
     "size": Belief((1.0, 0.5), (0.0, 0.01), (300.0, 300.0), 0.002),
-    "memory": Belief((3.0, 3.0), (1.0, 2.0), (2e3, 1e4), 0.03),
+    "memory": Belief((3.0, 10.0), (1.0, 3.0), (2e3, 1e4), 0.03),
 }
 
 
@@ -232,6 +232,8 @@ def terms(network: NetworkSpec) -> dict[str, float]:
 
 def _fitted(seen: Sequence[tuple[Mapping[str, float], int]], belief: Belief) -> dict[str, float]:
     """Bytes for every unit of each term: the Gaussian posterior's mean given what files take."""
+    if not seen:
+        return {}
     names = list(dict.fromkeys(name for amounts, _ in seen for name in amounts))
     mean, deviation = np.asarray([belief.of(name) for name in names]).reshape(-1, 2).T
     amounts = np.asarray([[row.get(name, 0.0) for name in names] for row, _ in seen]).reshape(-1, len(names))
