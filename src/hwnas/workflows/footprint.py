@@ -2,8 +2,8 @@
 
 Size and memory are known when a file is written and has run. Before that they are expected to be a sum: so many bytes
 for every byte of weights, by what reads them (an engine may keep the weights of one kind of convolution in another
-form than those of another), for every operation, and for every byte that activations take at their peak. Some networks
-of the space are weighed for it, and every file that is measured later teaches it.
+form than those of another), for every operation, for every byte that activations take at their peak, and a constant.
+Some networks of the space are weighed for it, and every file that is measured later teaches it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COUNTED: Mapping[str, Callable[[Counts], int]] = {
     "activations": lambda counts: counts.peak_activation_bytes,
 }
 WEIGHED = 10  # networks, beside both ends of the space
-_ACTIVATIONS, _OPERATIONS = "activations", "operations"
+_ACTIVATIONS, _OPERATIONS, _CONSTANT = "activations", "operations", "constant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,25 @@ class Belief:
         weights: for a byte of weights in f32.
         activations: for a byte of activations at their peak.
         operations: for an operation.
+        constant: for every file.
         noise: of what a file takes, relative.
     """
 
     weights: tuple[float, float]
     activations: tuple[float, float]
     operations: tuple[float, float]
+    constant: tuple[float, float]
     noise: float
 
     def of(self, term: str) -> tuple[float, float]:
         """Of one term of `terms`."""
-        return {_ACTIVATIONS: self.activations, _OPERATIONS: self.operations}.get(term, self.weights)
+        others = {_ACTIVATIONS: self.activations, _OPERATIONS: self.operations, _CONSTANT: self.constant}
+        return others.get(term, self.weights)
 
 
 _BELIEFS = {
-    "size": Belief((1.0, 0.5), (0.0, 0.01), (300.0, 300.0), 0.002),
-    "memory": Belief((3.0, 10.0), (1.0, 3.0), (2e3, 1e4), 0.03),
+    "size": Belief((1.0, 0.5), (0.0, 0.01), (300.0, 300.0), (0.0, 5e3), 0.002),
+    "memory": Belief((3.0, 10.0), (1.0, 3.0), (2e3, 1e4), (0.0, 5e6), 0.03),
 }
 
 
@@ -227,7 +230,7 @@ def terms(network: NetworkSpec) -> dict[str, float]:
             found[_OPERATIONS] += 1
             values = sum(map(prod, parameter_shapes(operation.primitive).values()))
             found[f"weights of {kind}"] += BYTES_PER_VALUE * values
-    return {**found, _ACTIVATIONS: peak_activation_bytes(graph)}
+    return {**found, _ACTIVATIONS: peak_activation_bytes(graph), _CONSTANT: 1.0}
 
 
 def _fitted(seen: Sequence[tuple[Mapping[str, float], int]], belief: Belief) -> dict[str, float]:

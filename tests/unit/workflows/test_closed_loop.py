@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -18,15 +16,14 @@ from hwnas.hardware.calibration import Observation
 from hwnas.hardware.engines.onnxruntime import OnnxRuntimeEngine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.layers import network_id
-from hwnas.hardware.model_files import ModelFile, untrained
-from hwnas.hardware.targets import Target
+from hwnas.hardware.model_files import untrained
 from hwnas.report.terminal import result_lines
 from hwnas.report.wording import short_count
 from hwnas.runs.directory import RunDirectory
 from hwnas.workflows.describing import read_latency_model
 from hwnas.workflows.fit import fit
 from hwnas.workflows.measuring import check_record
-from known_latencies import known_ms
+from known_latencies import KnownScale, known_ms
 
 
 def slower_from(stage: str, factor: float, fake_timer, course):
@@ -160,19 +157,6 @@ def test_further_limits_hold_for_everything_that_is_delivered(make_job, run_fit)
 
 
 # size and memory, which only the file itself has
-
-
-@dataclass
-class KnownScale:
-    """Memory that follows from the file: three times its size, and as much more as `change` says by the file's id."""
-
-    change: Callable[[int], int] = lambda size: 0
-    weighed: list[str] = field(default_factory=list)
-
-    def peak_bytes(self, target: Target, file: ModelFile) -> int:
-        self.weighed.append(file.sha256)
-        size = len(file.content)
-        return 3 * size + self.change(size)
 
 
 def test_size_and_memory_hold_for_the_files_that_ship(make_job, run_fit, tmp_path) -> None:

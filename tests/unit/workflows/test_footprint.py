@@ -36,7 +36,7 @@ def test_a_few_networks_teach_what_the_others_take() -> None:
         expected, truth = found.of(arch), made_up(network)
         assert expected["params"] == count(network).params  # counted, not expected
         assert expected["size"] == pytest.approx(truth["size"], rel=0.02)
-        assert expected["memory"] == pytest.approx(truth["memory"], rel=0.05)
+        assert expected["memory"] == pytest.approx(truth["memory"], rel=0.1)
         assert found.share(arch) == max(expected[name] / most for name, most in LIMITS.items())
     # Before anything was weighed: three bytes of memory for each of weights.
     largest = max(others, key=lambda arch: count(SPACE.decode(arch)).params)
