@@ -17,10 +17,11 @@ from hwnas.core.protocols import Silence
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.stop import Stop
 from hwnas.strategies.black_box import BlackBoxSettings
-from hwnas.workflows.children import TRIALS
+from hwnas.workflows.children import TRIALS, searched_in
 from hwnas.workflows.fit import fit
 from hwnas.workflows.job import ChildrenSettings, FitJob
 from hwnas.workflows.search_only import search_only
+from known_latencies import KnownScale
 
 THREE_TENTHS = 77  # of the 256 beginnings of an id
 
@@ -63,6 +64,20 @@ def test_a_whole_fit(make_job, run_fit, course) -> None:
     assert [row["accuracy"] for row in front] == sorted({row["accuracy"] for row in front})
     assert {row["latency_ms"] for row in result["blocks"]} == {None}
     assert (found.run / "report.html").read_text().count("evolution") > 1
+
+
+def test_memory_is_measured_of_every_child_and_kept_in_mind(make_job, run_fit, tmp_path: Path) -> None:
+    free = run_fit(make_job("1ms", search=children(evaluations=8, command=knowing())), directory="free").result
+    sizes = [entry["size_bytes"] for entry in [free["network"], *free["baselines"]]]
+    scale, limits = KnownScale(), {"memory": 3 * max(sizes) - 1000}
+    job = make_job("1ms", search=children(evaluations=8, command=knowing()), scale=scale, limits=limits)
+    result = run_fit(job, directory="limited").result
+    assert result["status"] == "inside-budget" and len(set(scale.weighed)) > 8
+    for entry in [result["network"], *result["baselines"]]:
+        assert entry["memory_bytes"] == 3 * entry["size_bytes"] <= limits["memory"]
+    with in_run(tmp_path / "limited", job) as run:
+        costs = [row.costs for row in searched_in(run).evaluated]
+    assert all({"latency", "params", "macs", "activations", "memory"} == set(row) for row in costs)
 
 
 def test_how_many_are_trained_at_a_time_changes_nothing(make_job, tmp_path: Path) -> None:
