@@ -230,7 +230,7 @@ def terms(network: NetworkSpec) -> dict[str, float]:
             found[_OPERATIONS] += 1
             values = sum(map(prod, parameter_shapes(operation.primitive).values()))
             found[f"weights of {kind}"] += BYTES_PER_VALUE * values
-    return {**found, _ACTIVATIONS: peak_activation_bytes(graph), _CONSTANT: 1.0}
+    return {**+found, _ACTIVATIONS: peak_activation_bytes(graph), _CONSTANT: 1.0}
 
 
 def _fitted(seen: Sequence[tuple[Mapping[str, float], int]], belief: Belief) -> dict[str, float]:
