@@ -21,6 +21,7 @@ from hwnas.core.layers import (
     ResidualConv,
     SepConv,
     ShuffleUnit,
+    Sum,
     Zero,
 )
 from hwnas.core.lowering import LATER
@@ -32,7 +33,7 @@ LAYERS: dict[str, type] = {
     layer.__name__: layer
     for layer in (
         ConvBnAct, BnAct, Act, SepConv, MBConv, ResidualConv, ShuffleUnit, BasicBlock, Bottleneck, Pooling, Zero,
-        Classifier, NasnetCell, DartsCell, PyramidTreeBlock,
+        Sum, Classifier, NasnetCell, DartsCell, PyramidTreeBlock,
     )
 }  # fmt: skip
 

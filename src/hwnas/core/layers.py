@@ -305,6 +305,18 @@ class Zero:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of the values that it reads, two or more of one shape: where branches meet, or a shortcut ends."""
+
+    def lower(self, graph: GraphWriter, name: str, inputs: tuple[str, ...]) -> str:
+        """One addition for every value but the first."""
+        value, *others = map_inputs(graph, name, inputs, max(2, len(inputs)))
+        for index, other in enumerate(others):
+            value = graph.add(f"{name}.add{index}", Add(), value, other)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Classifier:
     """Global average pooling and one linear layer to the class scores; before it, if asked for, a hidden layer.
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.core.counting import count
 from hwnas.core.errors import FileFormatError, HwnasError, InputError, UnknownName
 from hwnas.core.layer_json import layer_from_json, layer_to_json
-from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv, Zero
+from hwnas.core.layers import BnAct, Classifier, ConvBnAct, MBConv, Sum, Zero
 from hwnas.core.network import NetworkSpec, Node, located_layers, lower
 from hwnas.core.pyramid import PyramidTreeBlock
+from hwnas.nn.build import build_layer
 from hwnas.spaces.proxyless import proxyless_space
 
 SMALL = NetworkSpec(
@@ -65,6 +67,27 @@ def test_located_layers_know_their_shapes_and_equal_layers_share_a_key() -> None
     assert b.key == c.key != d.key
     (alone,) = located_layers(NetworkSpec((8, 4, 4), (Node("x", block),)))
     assert alone.key != b.key
+
+
+def test_a_sum_adds_all_that_it_reads() -> None:
+    values = [torch.full((1, 2, 3, 3), float(value)) for value in (1, 10, 100)]
+    for read, expected in ((2, 11.0), (3, 111.0)):
+        found = build_layer(Sum(), ((2, 3, 3),) * read)(*values[:read])
+        assert torch.equal(found, torch.full((1, 2, 3, 3), expected))
+    nodes = (
+        Node("a", ConvBnAct(3, 1)),
+        Node("b", ConvBnAct(3, 1), ("input",)),
+        Node("sum", Sum(), ("a", "b", "input")),
+    )
+    network = NetworkSpec((3, 4, 4), nodes)
+    assert NetworkSpec.from_json(json.loads(json.dumps(network.to_json()))) == network
+    assert lower(network).output == "sum.add1"
+
+
+@pytest.mark.parametrize(("inputs", "message"), [(("a",), "reads 2 value"), (("a", "input"), "different shapes")])
+def test_a_sum_of_one_value_or_of_different_shapes_is_refused(inputs: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        lower(NetworkSpec((3, 4, 4), (Node("a", ConvBnAct(8, 1)), Node("sum", Sum(), inputs))))
 
 
 def _damaged(**changes: Any) -> dict[str, Any]:
