@@ -25,6 +25,7 @@ from hwnas.hardware.layers import alone
 Found = TypeVar("Found")
 _PART_OF_A_CONVOLUTION = ("relu", "relu6")
 _LINEAR = "linear"
+_WEIGHTS = "weights"
 _BLOCK = 16  # channels: f32 in 512 bits, and what 8 or 4 divide
 _REMEMBERED = 20_000  # layers; a space that searches widths has thousands
 
@@ -33,8 +34,9 @@ def features(layer: LocatedLayer) -> dict[str, float]:
     """A layer's terms by name.
 
     Returns:
-        "operations", "weights" (values), "ragged values", and for every kind of operation "KIND values" (read and
-        written) and, of convolutions, "KIND MACs" and "KIND ragged MACs", where KIND is for example "depthwise 5x5".
+        "operations", "ragged values", and for every kind of operation "KIND values" (read and written), "KIND weights"
+        (values as well) and, of convolutions, "KIND MACs" and "KIND ragged MACs", where KIND is for example
+        "depthwise 5x5" or "convolution 3x3 strided".
 
     Raises:
         InputError: the layer reads values of different shapes.
@@ -51,7 +53,7 @@ def features(layer: LocatedLayer) -> dict[str, float]:
         ragged = sum(prod(shape) for shape in maps if _is_ragged(shape))
         found[f"{kind} values"] += sum(map(prod, maps))
         found["ragged values"] += ragged
-        found["weights"] += sum(prod(shape) for shape in parameter_shapes(operation.primitive).values())
+        found[f"{kind} {_WEIGHTS}"] += sum(prod(shape) for shape in parameter_shapes(operation.primitive).values())
         if isinstance(operation.primitive, Conv) and kind != _LINEAR:
             found[f"{kind} MACs"] += macs(operation, shapes)
             found[f"{kind} ragged MACs"] += macs(operation, shapes) if ragged else 0
@@ -66,6 +68,15 @@ def features_by_key(key: str) -> Mapping[str, float]:
         FileFormatError: it is no such key.
     """
     return _of_key(key, features)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def merged_by_key(key: str) -> Mapping[str, float]:
+    """The same with all weights as one term, "weights": fewer terms, where an engine keeps all of them alike."""
+    found: Counter[str] = Counter()
+    for name, amount in features_by_key(key).items():
+        found[_WEIGHTS if name.endswith(f" {_WEIGHTS}") else name] += amount  # type: ignore[assignment]
+    return dict(found)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -115,6 +126,8 @@ def kind_of(operation: Operation, shapes: Mapping[str, Shape]) -> str:
             side = "x".join(map(str, conv.kernel))
             if prod(operation.shape[1:]) == 1 and prod(shapes[operation.inputs[0]][1:]) == 1:
                 return _LINEAR
+            if conv.stride > 1 and prod(conv.kernel) > 1:
+                side += " strided"  # engines have algorithms for stride 1 alone
             if conv.groups == 1:
                 return f"convolution {side}"
             return f"depthwise {side}" if conv.groups == conv.in_channels else f"grouped {side}"

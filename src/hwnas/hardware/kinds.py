@@ -2,6 +2,8 @@
 
 layers    every layer has been timed alone; price = scale · isolated + overhead + per_value · values + deviation
 features  some layers have been timed alone; price = Σ over what a layer does (features.py) of weight · amount
+features by weights   the same with the weights of every kind of operation as a term of its own: an engine may transform
+          those of some (Winograd), which costs more than to multiply by them where maps are small
 macs      price = weight · MACs: the floor, which the others have to beat
 
 A layer alone pays what it does not pay inside a network (the call, bringing its values into the engine's own layout
@@ -11,13 +13,14 @@ and out again) and misses what it pays there (caches filled by its neighbours); 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 
 import numpy as np
 
 from hwnas.core.errors import InputError
 from hwnas.hardware.calibration import LayerTime, Observation, Prior, calibrate
-from hwnas.hardware.features import features_by_key, macs_by_key
+from hwnas.hardware.features import features_by_key, macs_by_key, merged_by_key
 
 SCALE_SD = 0.5  # isolated sums lie 0.6 to 1.2 times a network's latency
 OVERHEAD_SD = 0.2  # of the median isolated layer
@@ -63,6 +66,7 @@ class FeaturePrior:
     """Layers alone say what each feature's weight is about, networks correct it.
 
     Args:
+        of_key: the features of a layer.
         table: layers that have been timed alone, by key; a layer is known whose features are among theirs.
 
     Raises:
@@ -70,8 +74,9 @@ class FeaturePrior:
         InputError: latencies that no numbers fit.
     """
 
-    def __init__(self, table: Mapping[str, LayerTime]) -> None:
-        names = dict.fromkeys(name for key in table for name in features_by_key(key))
+    def __init__(self, of_key: Callable[[str], Mapping[str, float]], table: Mapping[str, LayerTime]) -> None:
+        self._of_key = of_key
+        names = dict.fromkeys(name for key in table for name in of_key(key))
         self._column = {name: column for column, name in enumerate(names)}
         amounts = self._amounts(tuple(table))
         isolated_ms = np.asarray([row.isolated_ms for row in table.values()])
@@ -93,7 +98,7 @@ class FeaturePrior:
         """How much of each feature each layer has, (layers, features)."""
         amounts = np.zeros((len(keys), len(self._column)))
         for row, key in enumerate(keys):
-            for name, amount in features_by_key(key).items():
+            for name, amount in self._of_key(key).items():
                 if name not in self._column:
                     raise KeyError(key)  # it does what no layer of the table does
                 amounts[row, self._column[name]] = amount
@@ -145,8 +150,11 @@ class MacsPrior:
 
 
 KINDS: dict[str, Callable[[Mapping[str, LayerTime]], Prior]] = {
-    "layers": LayerPrior, "features": FeaturePrior, "macs": MacsPrior,
-}  # fmt: skip
+    "layers": LayerPrior,
+    "features": partial(FeaturePrior, merged_by_key),
+    "features by weights": partial(FeaturePrior, features_by_key),
+    "macs": MacsPrior,
+}
 
 
 def cross_validated(table: Mapping[str, LayerTime], observations: Sequence[Observation]) -> dict[str, float]:

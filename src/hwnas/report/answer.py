@@ -150,6 +150,8 @@ def _figures(searched: Entry, budget: Mapping[str, Any], budget_ms: float | None
         images = f" on {wording.count(searched.test_images)} images" if searched.test_images else ""
         interval = wording.percent_interval(searched.accuracy_interval)
         note = (f"{interval}\u00a0%" if interval else "") + images
+        exact = number(mapping(searched.data.get("rounding")).get("test_in_f32"))
+        note += "" if exact is None else f", {wording.percent(exact)} in f32"
         found.append(("test accuracy", wording.percent(searched.accuracy), note))
     if searched.latency_ms is not None:
         sessions = numbers(mapping(searched.data.get("latency")).get("sessions_ms"))

@@ -153,9 +153,10 @@ def _rows(data: Mapping[str, Any]) -> list[tuple[list[str], bool | None, bool]]:
 
 
 def _verdicts(data: Mapping[str, Any]) -> list[str]:
-    """Who won, and whether that is more than noise, one sentence a baseline; what is wrong; then an empty line."""
+    """Who won, and whether that is more than noise, one sentence a baseline; what rounding cost; what is wrong."""
     rows = data.get("comparison")
     said = [mapping(row).get("verdict") for row in (rows if isinstance(rows, list) else [])]
+    said.append(mapping(mapping(data.get("network")).get("rounding")).get("says"))
     told = [_plain(shortened(text, 300)) for text in said if isinstance(text, str)]
     told += [f"! {_plain(shortened(text, 500))}" for text in warnings(data)]
     return [*told, ""] if told else []

@@ -33,6 +33,7 @@ _ROLES = {
 _KINDS = {
     "layers": "a price for every layer",
     "features": "a price by what a layer does",
+    "features by weights": "a price by what a layer does, with weights by kind",
     "macs": "a price for every multiply-accumulate",
 }
 

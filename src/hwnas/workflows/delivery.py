@@ -134,11 +134,6 @@ def preprocessing(data: ImageData) -> dict[str, Any]:
     }
 
 
-def predictions(job: FitJob, model: bytes, images: np.ndarray) -> np.ndarray:
-    """Class scores that the file gives on the target's engine."""
-    return open_engine(job.target.name).predict(model, images)
-
-
 def _trained(
     network: nn.Module, way: str, chosen: Chosen, job: FitJob, run: RunDirectory, progress: Progress
 ) -> Trained:

@@ -12,20 +12,20 @@ import numpy as np
 from hwnas.core.counting import count
 from hwnas.data.images import ImageData
 from hwnas.data.stream import evaluation_batches
-from hwnas.hardware.engines import open_engine
+from hwnas.hardware.engines import PROOF, open_engine
 from hwnas.hardware.latency_model import LatencyModel
 from hwnas.hardware.timing import Measurement
 from hwnas.runs.canonical import canonical_sha256
 from hwnas.runs.directory import RunDirectory
 from hwnas.runs.stored import RESULT_FORMAT, file_digests
 from hwnas.workflows.blocks import blocks
-from hwnas.workflows.delivery import Delivery, predictions, preprocessing
+from hwnas.workflows.delivery import Delivery, preprocessing
 from hwnas.workflows.files import model_name
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import failures, remarks
 from hwnas.workflows.sharing import TAKEN, taken_over
-from hwnas.workflows.statistics import paired_difference, paired_verdict, wilson_interval
+from hwnas.workflows.statistics import paired_difference, paired_verdict, rounding_verdict, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
     """The content of result.json; scores every delivered file on the test split."""
     job, phase = outcome.job, outcome.phase
     limits, chosen = phase.limits, outcome.shipped[0].delivery.chosen
-    correct = [correct_on_test(job, shipped.delivery.model) for shipped in outcome.shipped]
+    correct = [correct_on_test(job, job.target.name, shipped.delivery.model) for shipped in outcome.shipped]
     entries = [_entry(job, shipped, right) for shipped, right in zip(outcome.shipped, correct, strict=True)]
     inside = outcome.shipped[0].inside(limits.budget_ms)
     result = {
@@ -99,7 +99,7 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
             "largest_ms": limits.largest_ms,
             "limits": dict(job.settings.limits),
         },
-        "network": entries[0],
+        "network": {**entries[0], "rounding": _rounding(job, outcome.shipped[0].delivery, correct[0])},
         "baselines": entries[1:],
         "latency_model": _latency_model(phase.latencies.model),
         "search": phase.facts(chosen),
@@ -126,11 +126,12 @@ def result_json(outcome: Outcome) -> dict[str, Any]:
     return {**result, "repeat": {"canonical_sha256": canonical_sha256(result, outcome.run)}}
 
 
-def correct_on_test(job: FitJob, model: bytes) -> list[bool]:
-    """For each test image whether a file, run by the target's engine, classifies it as it should be."""
+def correct_on_test(job: FitJob, target: str, model: bytes) -> list[bool]:
+    """For each test image whether a file, run by a target's engine, classifies it as it should be."""
     right: list[bool] = []
+    engine = open_engine(target)
     for images, labels in evaluation_batches(job.data, job.data.test, 500, job.device.torch):
-        scores = predictions(job, model, images.cpu().contiguous().numpy())
+        scores = engine.predict(model, images.cpu().contiguous().numpy())
         right += (np.argmax(scores, axis=1) == labels.cpu().numpy()).tolist()
     return right
 
@@ -166,6 +167,22 @@ def _entry(job: FitJob, shipped: Shipped, correct: list[bool]) -> dict[str, Any]
         "size_bytes": len(delivery.model),
         "memory_bytes": shipped.taken.get("memory"),
         "over": list(shipped.over),
+    }
+
+
+def _rounding(job: FitJob, delivery: Delivery, correct: list[bool]) -> dict[str, Any] | None:
+    """What fewer bits cost in accuracy: the file beside the same weights in f32; None where it has all of them."""
+    precision = open_engine(job.target.name).fingerprint()["precision"]
+    if precision == "f32":
+        return None
+    exact = correct_on_test(job, PROOF, (delivery.directory / model_name(".onnx")).read_bytes())
+    difference, interval = paired_difference(correct, exact)
+    return {
+        "precision": precision,
+        "test_in_f32": sum(exact) / len(exact),
+        "difference": difference,
+        "interval": list(interval),
+        "says": rounding_verdict(precision, difference, interval, len(correct)),
     }
 
 

@@ -183,7 +183,7 @@ def _column(
                     content = network.file_for(job)
                     engine.load(content, job.target.key.input_shape)()  # what cannot be run is not timed beside others
                 known = plain.get(name) if precision == PLAIN else None
-                correct[name] = list(known.correct) if known else correct_on_test(job, content)
+                correct[name] = list(known.correct) if known else correct_on_test(job, job.target.name, content)
                 files[name] = content
             except EvaluationFailed as reason:
                 reasons[name] = str(reason)

@@ -55,6 +55,20 @@ def paired_verdict(label: str, difference: float, interval: tuple[float, float],
     return f"The searched network is {better} than {label} by {points}: not more than the noise of the test images."
 
 
+def rounding_verdict(precision: str, difference: float, interval: tuple[float, float], images: int) -> str:
+    """One sentence: what fewer bits cost the searched network, and whether that is more than the images' noise."""
+    lower, upper = map(wording.points, interval)
+    if difference == 0:
+        return f"In {precision} the searched network is as accurate as in f32 (95 % {lower} to {upper} points)."
+    how = "more" if difference > 0 else "less"
+    points = f"{wording.decimals(100 * abs(difference), 1)} points {how} accurate than in f32"
+    noise = "" if interval[0] > 0 or interval[1] < 0 else "not "
+    return (
+        f"In {precision} the searched network is {points} (95 % interval {lower} to {upper}, {images:,} test images): "
+        f"{noise}more than the noise of the test images."
+    )
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """The mean over seeds and its 95 % t-interval; from one value, no interval is known and it is infinite."""
     from scipy.special import stdtrit

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hwnas.cli import run
-from hwnas.hardware import timing
+from hwnas.hardware import memory, timing
 from hwnas.hardware.traces import TraceTimer
 from hwnas.workflows import measure_model
+from known_latencies import KnownScale
 
 ASK = ["measure", "mobilenet-v2", "--resolution", "32", "--quiet"]
 
@@ -27,6 +29,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
             return timing.measure(*arguments, **named, timer=TraceTimer(kind, 0))
 
         monkeypatch.setattr(measure_model, "measure", measure)
+        monkeypatch.setattr(measure_model, "weigh", partial(memory.weigh, scale=KnownScale()))
 
     return use
 
@@ -36,7 +39,8 @@ def test_what_was_seen_and_what_to_do_stand_below_the_figures(
 ) -> None:
     made_up("steady")
     assert run([*ASK, "--budget", "2ms"]) == 0
-    assert "!" not in capsys.readouterr().out
+    shown = capsys.readouterr().out.replace("\u00a0", " ")
+    assert "!" not in shown and "file 14.0 MB; memory at its peak" in shown and "41.9 MB to 41.9 MB in 3 " in shown
     made_up("step")
     assert run(ASK) == 0
     lines = " ".join(capsys.readouterr().out.split())

@@ -126,9 +126,9 @@ def test_scores_are_taken_anew_in_another_precision_only(deliver, measure, fake_
     scored: list[str] = []
     score = specialisation.correct_on_test
 
-    def noted(job: Any, model: bytes) -> list[bool]:
-        scored.append(job.target.name)
-        return score(job, model)
+    def noted(job: Any, target: str, model: bytes) -> list[bool]:
+        scored.append(target)
+        return score(job, target, model)
 
     monkeypatch.setattr(specialisation, "correct_on_test", noted)
     homes = [deliver(target, 9.0, "k3", fake_timer()) for target in (PLAIN, PAIRS, ROUGH)]

@@ -55,7 +55,7 @@ def test_the_result_says_everything(make_job, run_fit) -> None:
     assert {row["source"] for row in result["candidates"]} == {"proxyless-g", "fixed", "random"}
     assert len(result["latency_model"]["points"]) == 4
     errors = result["latency_model"]["errors_percent"]
-    assert list(errors) == ["layers", "features", "macs"]
+    assert list(errors) == ["layers", "features", "features by weights", "macs"]
     assert result["latency_model"]["kind"] == min(errors, key=lambda kind: errors[kind])
     layers_ms = sum(block["latency_ms"] for block in result["blocks"])
     assert all(block["share"] == pytest.approx(block["latency_ms"] / layers_ms) for block in result["blocks"])
