@@ -186,7 +186,7 @@ def by_features(key):
     """Two and a half ways to pay: MACs, dear ones in depthwise convolutions, and weights."""
     found = features_by_key(key)
     dear = sum(amount for name, amount in found.items() if name.startswith("depthwise") and name.endswith("MACs"))
-    return 0.002 + 2e-7 * macs_by_key(key) + 2e-6 * dear + 1e-6 * found.get("weights", 0)
+    return 0.002 + 2e-7 * macs_by_key(key) + 2e-6 * dear + 1e-6 * merged_by_key(key).get("weights", 0)
 
 
 def timed(layers, price):
@@ -220,6 +220,20 @@ def test_features_are_chosen_where_there_are_too_many_layers(wide, networks):
     assert error(model, judges, by_features) < 0.03
     with pytest.raises(UnknownLayer):
         replace(model, kind="layers")
+
+
+def test_weights_that_an_engine_transforms_have_a_price_of_their_own(networks):
+    """As in Winograd's algorithm: those of dense 3x3 convolutions of stride 1 cost twenty times the others."""
+
+    def transformed(key):
+        return by_features(key) + 2e-5 * features_by_key(key).get("convolution 3x3 weights", 0)
+
+    judges, fitted = networks
+    table, rows = timed(some_layers(fitted, judges, seed=0), transformed), observed(fitted, transformed)
+    errors = cross_validated(table, rows)
+    assert errors["features by weights"] < 3 < errors["features"]
+    model = LatencyModel("t", "id", table, tuple(rows), frozenset(), kind="features by weights")
+    assert error(model, judges, transformed) < 0.03
 
 
 def test_weights_that_only_networks_show_are_learnt(networks):
