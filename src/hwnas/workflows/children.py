@@ -35,7 +35,7 @@ from hwnas.workflows.choosing import Chosen, Contender
 from hwnas.workflows.footprint import KnownFootprints, counted_of, taken_by
 from hwnas.workflows.job import ChildrenSettings, FitJob
 from hwnas.workflows.latencies import MeasuredLatencies
-from hwnas.workflows.limits import LatencyLimits, ends_by_macs, settle_limits
+from hwnas.workflows.limits import Limits, ends_by_macs, settle_limits
 from hwnas.workflows.measuring import measured
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
@@ -164,7 +164,7 @@ def searched_in(run: RunDirectory) -> BlackBoxSearched:
     return searched_until(kept) if kept else BlackBoxSearched(())
 
 
-def wanted(job: FitJob, limits: LatencyLimits) -> dict[str, float]:
+def wanted(job: FitJob, limits: Limits) -> dict[str, float]:
     """The aim, then what is limited besides, by the names of costs."""
     return {"latency": limits.planned_ms, **{name: float(most) for name, most in job.settings.limits.items()}}
 

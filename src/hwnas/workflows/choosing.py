@@ -23,7 +23,7 @@ from hwnas.strategies.ranking import rank
 from hwnas.workflows.footprint import over, taken_by
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.latencies import Latencies, cost_of
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.limits import Limits
 from hwnas.workflows.measuring import measured
 
 _LEARNS = {"model": "The latency model learns from it", "measured": "A search measures briefly, a budget does not"}
@@ -82,7 +82,7 @@ def best_scoring(on: str, trials: list[Trial], planned_ms: float) -> tuple[Trial
 
 
 def choose(
-    contender: Contender, job: FitJob, run: RunDirectory, latencies: Latencies, limits: LatencyLimits,
+    contender: Contender, job: FitJob, run: RunDirectory, latencies: Latencies, limits: Limits,
     rejected: frozenset[Architecture], progress: Progress,
 ) -> Chosen | None:  # fmt: skip
     """Takes the contender's preferred architecture that is inside the budget as measured.
@@ -135,7 +135,7 @@ def choose(
 
 
 def round_row(
-    trial: Trial, measurement: Measurement, beyond: Sequence[str], limits: LatencyLimits, what: str
+    trial: Trial, measurement: Measurement, beyond: Sequence[str], limits: Limits, what: str
 ) -> dict[str, Any]:  # fmt: skip
     """One line of the closed loop, for the report; `beyond` is what is over a limit besides the latency."""
     return {
@@ -150,7 +150,7 @@ def round_row(
 
 
 def _fastest(
-    contender: Contender, job: FitJob, limits: LatencyLimits, latencies: Latencies, rejected: frozenset[Architecture],
+    contender: Contender, job: FitJob, limits: Limits, latencies: Latencies, rejected: frozenset[Architecture],
     rounds: tuple[dict[str, Any], ...], progress: Progress,
 ) -> Chosen | None:  # fmt: skip
     """The space's fastest network, whose measured latency is inside the budget by the refusal at the start."""

@@ -16,7 +16,7 @@ from hwnas.strategies.candidates import Constraint, random_candidates
 from hwnas.strategies.proxyless_g import ProxylessGSettings, search
 from hwnas.workflows.choosing import Contender, best_scoring
 from hwnas.workflows.job import FitJob
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.limits import Limits
 from hwnas.workflows.remembered import Remembered
 from hwnas.workflows.sharing import TRIALS, known_trials, take_checkpoint
 
@@ -30,7 +30,7 @@ def equal_steps(settings: ProxylessGSettings) -> int:
 
 
 def uniform_supernet(
-    job: FitJob, run: RunDirectory, terms: CostTerms, limits: LatencyLimits, progress: Progress
+    job: FitJob, run: RunDirectory, terms: CostTerms, limits: Limits, progress: Progress
 ) -> PathSupernet:
     """A supernet trained on uniform paths for the compute of the search."""
     settings = replace(job.gradient, steps=equal_steps(job.gradient), warmup_share=1.0)

@@ -22,7 +22,7 @@ from hwnas.workflows.choosing import Chosen, Contender, best_scoring
 from hwnas.workflows.full_baselines import standalone_contender, uniform_supernet
 from hwnas.workflows.job import FitJob
 from hwnas.workflows.latencies import ModelLatencies
-from hwnas.workflows.limits import LatencyLimits, ends_by_terms, settle_limits
+from hwnas.workflows.limits import Limits, ends_by_terms, settle_limits
 from hwnas.workflows.measuring import profiled
 from hwnas.workflows.phase import SearchPhase
 from hwnas.workflows.remembered import Remembered
@@ -103,7 +103,7 @@ def _prefer_learned(gates: Gates, trials: list[Trial], planned_ms: float) -> tup
 
 
 def baseline_contenders(
-    job: FitJob, run: RunDirectory, searched: Searched, limits: LatencyLimits, latencies: ModelLatencies,
+    job: FitJob, run: RunDirectory, searched: Searched, limits: Limits, latencies: ModelLatencies,
     progress: Progress,
 ) -> list[Contender]:  # fmt: skip
     """The baselines that the settings ask for; the full ones train a second supernet here."""

@@ -19,8 +19,8 @@ from hwnas.workflows.measuring import measured
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyLimits:
-    """The budget and what it was held against, in milliseconds.
+class Limits:
+    """The budget and what it was held against, in milliseconds, and what networks take of every other limit.
 
     Args:
         budget_ms: the limit that the delivered file must be inside of.
@@ -67,7 +67,7 @@ def ends_by_macs(space: SearchSpace) -> Ends:
     return Ends(_end_by_macs(space, 1), _end_by_macs(space, -1))
 
 
-def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress) -> LatencyLimits:
+def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress) -> Limits:
     """Measures the fastest and the slowest network and holds the budget against them.
 
     Raises:
@@ -89,7 +89,7 @@ def settle_limits(job: FitJob, run: RunDirectory, ends: Ends, progress: Progress
     footprints = expected_footprints(job, run, (ends.fastest, ends.largest))
     _refuse_other_limits(job, footprints, ends.fastest)
     planned_ms = max((1.0 - job.settings.margin) * budget_ms, ends.least_ms)
-    return LatencyLimits(
+    return Limits(
         budget_ms, planned_ms, fastest.median_ms, found["largest"].median_ms, ends.fastest, footprints
     )  # fmt: skip
 

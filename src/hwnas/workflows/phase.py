@@ -12,7 +12,7 @@ from hwnas.core.trial import Trial
 from hwnas.training.loop import Setback
 from hwnas.workflows.choosing import Chosen, Contender
 from hwnas.workflows.latencies import Latencies
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SearchPhase:
     """
 
     strategy: str
-    limits: LatencyLimits
+    limits: Limits
     latencies: Latencies
     searched: Contender
     baselines: Callable[[Progress], list[Contender]]

@@ -28,7 +28,7 @@ from hwnas.workflows.fit import fit
 from hwnas.workflows.footprint import ExpectedFootprints
 from hwnas.workflows.full_baselines import uniform_supernet
 from hwnas.workflows.job import ChildrenSettings, FitJob
-from hwnas.workflows.limits import LatencyLimits
+from hwnas.workflows.limits import Limits
 from hwnas.workflows.sharing import known_trials, may_share, take_checkpoint, taken_over
 
 OTHER = Target("onnxruntime-f32?batch=2", TargetKey("onnxruntime", "1.0", "f32", 1, 2, (1, 4, 32), "a processor"))
@@ -78,9 +78,7 @@ def test_a_search_begins_where_its_gates_do(make_job, fake_timer, tmp_path: Path
 
 def test_a_supernet_on_uniform_paths_is_trained_once(make_job, tmp_path: Path, course) -> None:
     terms = CostTerms(1.0, {choice.name: dict.fromkeys(choice.options, 1.0) for choice in ToySpace().choices.choices})
-    limits = LatencyLimits(
-        1.0, 1.0, 0.5, 2.0, ToySpace().uniform_architectures()["k3"], ExpectedFootprints(ToySpace(), {})
-    )
+    limits = Limits(1.0, 1.0, 0.5, 2.0, ToySpace().uniform_architectures()["k3"], ExpectedFootprints(ToySpace(), {}))
     job, events, weights = make_job("80%"), [], []
     for name, siblings in (("first", ()), ("second", (tmp_path / "first",))):
         watched = course()
