@@ -52,7 +52,7 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
         (["fit", "--out", "x"], "--budget 40%"),
         (["fit", "--out", "x", "--budget", "3"], "not a number with a unit"),
         (["fit", "--out", "x", "--budget", "3ms", "--loss", "absolut"], "did you mean 'absolute'"),
-        (["fit", "--out", "x", "--budget", "3ms", "--limit", "size=1"], "params=1M"),
+        (["fit", "--out", "x", "--budget", "3ms", "--limit", "area=1"], "params=1M"),
         (["fit", "--out", "x", "--budget", "3ms", "--budget", "4ms", "--target", "onnxrt"], "unknown target"),
         (["fit", "--out", "x", "--budget", "3ms", "--data", "mnist5"], "did you mean 'mnist5k'"),
         (["fit", "--out", "x", "--budget", "3ms", "--data", "toy", "--space", "proxyles"], "unknown space"),
