@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, final
@@ -20,9 +17,9 @@ from hwnas.formats.litert_file import to_litert
 from hwnas.formats.litert_model import is_whole
 from hwnas.hardware.engines.calls import facts, in_calls, some_images
 from hwnas.hardware.engines.libraries import LITERT
+from hwnas.hardware.engines.notices import without_notices
 
-_STDERR = 2
-_one_at_a_time = threading.Lock()
+_NOTICES = (b"INFO: ",)  # that it uses XNNPACK
 
 
 @final
@@ -105,7 +102,7 @@ class LiteRtEngine:
                 "this is no .tflite file that hwnas wrote, or it is damaged: the checksum inside does not fit; write "
                 "it again, or restore it from a copy"
             )
-        with _refusals(), _without_notices():
+        with _refusals(), without_notices(*_NOTICES):
             interpreter = self._vendor.Interpreter(model_content=model, num_threads=self._threads)
             interpreter.allocate_tensors()
         sizes = (self._batch, *input_shape[1:], input_shape[0])
@@ -153,27 +150,3 @@ def _refusals() -> Iterator[None]:
         yield
     except (ValueError, RuntimeError) as reason:
         raise EvaluationFailed(f"litert cannot run this file: {' '.join(str(reason).split())}") from reason
-
-
-@contextmanager
-def _without_notices() -> Iterator[None]:
-    """Within, lines "INFO: …" are kept from standard error; all others get there at the end.
-
-    LiteRT writes that it uses XNNPACK, straight to the descriptor, and no setting of it is in reach from Python.
-    """
-    with _one_at_a_time, tempfile.TemporaryFile() as written:
-        try:
-            kept = os.dup(_STDERR)
-        except OSError:  # closed: then there is nobody to disturb
-            yield
-            return
-        os.dup2(written.fileno(), _STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(kept, _STDERR)
-            os.close(kept)
-            written.seek(0)
-            for line in written:
-                if not line.startswith(b"INFO: "):
-                    os.write(_STDERR, line)
