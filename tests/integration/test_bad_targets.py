@@ -137,7 +137,7 @@ def written(path: Path, operation: str, domain: str = "") -> str:
     return path.name
 
 
-WITHOUT_ONNX = ("ncnn-f32", "litert-f32", "torch-f32")  # these have no way in from it, and say so
+WITHOUT_ONNX = ("ncnn-f32", "litert-f32", "executorch-f32", "torch-f32")  # these have no way in from it, and say so
 
 
 @pytest.mark.parametrize("target", ENGINES)

@@ -44,7 +44,10 @@ MORE = {
 WITHOUT_TORCH = {"core", "spaces", "networks", "formats", "hardware", "controllers", "report", "runs"}
 # Which of their files may have it, and why.
 WITH_TORCH = {"hwnas.controllers.lstm": "an LSTM and its Adam are torch's own; only a controller that is made loads it"}
-WHEN_OPENED = {"hwnas.hardware.engines.torch_eager": "a target that is torch itself; only one that is opened loads it"}
+WHEN_OPENED = {
+    "hwnas.hardware.engines.torch_eager": "a target that is torch itself; only one that is opened loads it",
+    "hwnas.hardware.engines.executorch": "its library takes torch's tensors; only a target that is opened loads it",
+}
 TENSORS = {"torch", "torchvision", "timm"}
 
 

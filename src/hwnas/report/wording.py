@@ -19,6 +19,7 @@ _ENGINES = {
     "ncnn": "ncnn",
     "mnn": "MNN",
     "litert": "LiteRT",
+    "executorch": "ExecuTorch",
     "torch": "PyTorch",
 }
 _MONTHS = ("January February March April May June July August September October November December").split()

@@ -27,6 +27,7 @@ MODEL_FILES = (
     "model.int8.onnx",
     "model.mnn",
     "model.ncnn.zip",
+    "model.pte",
     "model.tflite",
     "model.torch.safetensors",
 )

@@ -8,7 +8,17 @@ from dataclasses import asdict, dataclass, fields
 
 from hwnas.core.errors import InputError, TargetUnavailable, UnknownName, quoted
 from hwnas.core.protocols import Engine
-from hwnas.hardware.engines.libraries import LITERT, MNN, NCNN, ONNXRUNTIME, OPENVINO, TORCH, Library
+from hwnas.hardware.engines.executorch import ExecuTorchEngine
+from hwnas.hardware.engines.libraries import (
+    EXECUTORCH,
+    LITERT,
+    MNN,
+    NCNN,
+    ONNXRUNTIME,
+    OPENVINO,
+    TORCH,
+    Library,
+)
 from hwnas.hardware.engines.litert import LiteRtEngine
 from hwnas.hardware.engines.mnn import MnnEngine
 from hwnas.hardware.engines.ncnn import NcnnEngine
@@ -46,6 +56,9 @@ ENGINES: dict[str, Offer] = {
     "ncnn-f32": Offer("ncnn on this machine's CPU", "f32", NCNN, NcnnEngine.suffix, NcnnEngine),
     "litert-f32": Offer(
         "LiteRT (TensorFlow Lite) with XNNPACK on this machine's CPU", "f32", LITERT, LiteRtEngine.suffix, LiteRtEngine
+    ),
+    "executorch-f32": Offer(
+        "ExecuTorch with XNNPACK on this machine's CPU", "f32", EXECUTORCH, ExecuTorchEngine.suffix, ExecuTorchEngine
     ),
     "mnn-f32": Offer("MNN on this machine's CPU", "f32", MNN, MnnEngine.suffix, MnnEngine),
     "torch-f32": Offer("PyTorch's eager mode on this machine's CPU", "f32", TORCH, TorchEngine.suffix, TorchEngine),

@@ -82,6 +82,7 @@ OPENVINO = Library("openvino", "openvino", "'hwnas[openvino]'", "2025.0")
 NCNN = Library("ncnn", "ncnn", "'hwnas[ncnn]'", "1.0.20250503")
 LITERT = Library("ai-edge-litert", "ai_edge_litert", "'hwnas[litert]'", "2.1.2")
 MNN = Library("MNN", "MNN", "'hwnas[mnn]'", "3.6.1")
+EXECUTORCH = Library("executorch", "executorch", "'hwnas[executorch]'", "1.5.1")
 TORCH = Library("torch", "torch", "torch", "2.9")
 
 
