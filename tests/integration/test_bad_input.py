@@ -62,7 +62,7 @@ VALUES: dict[tuple[str, str], tuple[str, ...]] = {
     ("--threads", "'threads'"): ("0", "100000000"),
     ("--workers", "'workers'"): ("-1", "10000000"),
     ("--compute", "for example 90s"): ("90", "0s", "nans", "-3h", "9" * 400 + "h"),
-    ("--limit", "limit"): ("x", "params=0", "params=nan", "params=infM", "params=" + "9" * 5000, "size=1M", "params=٣"),
+    ("--limit", "limit"): ("x", "params=0", "params=nan", "params=infM", "params=" + "9" * 5000, "area=1M", "params=٣"),
     ("--config", "none.yaml"): ("none.yaml",),
     ("--measurements", "none.json"): ("none.json",),
     ("--measurements", "is no run"): (".",),
