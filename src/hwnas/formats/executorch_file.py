@@ -162,15 +162,30 @@ class _ExecuTorchWriter:
                 model.node("Sigmoid", source, gate, 0)
                 model.node("Multiply", source, gate, output, 0)
             case "hard_sigmoid":
-                clipped = model.value(source.sizes)
-                model.node("Add", source, model.constant(np.array([3.0])), clipped, 0, clip=_CLIPS["relu6"])
-                model.node("Multiply", clipped, model.constant(np.array([1 / 6])), output, 0)
+                self._hard_sigmoid(source, output)
             case "hard_swish":
                 model.node("Hardswish", source, output, 0)
             case "sigmoid":
                 model.node("Sigmoid", source, output, 0)
             case _:
                 model.node("Clamp", source, output, 0, clip=_CLIPS[kind])
+
+    def _hard_sigmoid(self, source: Value, output: Value) -> None:
+        """clip(x / 6 + 1 / 2, 0, 1) as a convolution of one pixel.
+
+        A sum with a constant would read it where it lies, and the runtime gives the file's memory back once it has
+        loaded it; what convolutions need of the file they pack.
+        """
+        batch, *_, channels = source.sizes
+        pixel = Conv(channels, channels, (1, 1), groups=channels)
+        arrays = np.full((channels, 1, 1, 1), 1 / 6), np.full(channels, 0.5)
+        if len(source.sizes) == 4:
+            self._conv(pixel, source, arrays, output, (0.0, 1.0))
+            return
+        given, found = (self._model.value((batch, 1, 1, channels)) for _ in range(2))
+        self._reshape(source, given)
+        self._conv(pixel, given, arrays, found, (0.0, 1.0))
+        self._reshape(found, output)
 
     def _pool(self, operation: Operation, pool: Pool, source: Value, output: Value) -> None:
         """What XNNPACK averages are the pixels of the map, not its padding, as PyTorch does where it is told to."""

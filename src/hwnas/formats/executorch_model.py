@@ -94,7 +94,10 @@ class ExecuTorchModel:
         return self._add(sizes)
 
     def constant(self, array: np.ndarray) -> Value:
-        """A tensor with constant content; equal ones are one."""
+        """A tensor with constant content; equal ones are one.
+
+        Only for what XNNPACK packs when it loads: weights and biases. The file may be gone from memory later.
+        """
         content = np.ascontiguousarray(array, "<f4")
         key = (content.shape, content.tobytes())
         if key not in self._known:

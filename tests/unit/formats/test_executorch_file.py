@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,11 +84,30 @@ def test_networks_agree_with_torch_in_batches(used_arrays: UsedArrays, name: str
     assert error(*both(network, used_arrays(network, 0), batch=3)) < 1e-5
 
 
+@pytest.mark.parametrize("name", networks())
+def test_a_file_that_is_gone_from_memory_gives_the_same_scores(name: str, tmp_path: Path) -> None:
+    """Read from the disk, as on a device: the runtime gives the memory back when it has loaded the network."""
+    from executorch.extension.pybindings import _C
+
+    network = networks()[name]
+    model = to_executorch(network, random_arrays(network, 0))
+    images = np.random.default_rng(0).standard_normal((1, *network.input_shape), dtype=np.float32)
+    expected = ExecuTorchEngine().predict(model, images)
+    (tmp_path / "model.pte").write_bytes(model)
+    program = _C._load_program(str(tmp_path / "model.pte"))
+    found = program.load_method("forward").call((torch.from_numpy(images),))[0].numpy()
+    np.testing.assert_array_equal(found, expected)
+
+
+BEFORE: dict[str, tuple[Primitive, ...]] = {
+    "alone": (Pad(top=1),), "behind a batch-norm": (Conv(3, 8, (3, 3)), BatchNorm(8)), "on features": (Flatten(),)
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ACTIVATIONS)
-@pytest.mark.parametrize("alone", [True, False])
-def test_activations_agree_with_torch(used_arrays: UsedArrays, kind: str, alone: bool) -> None:
-    before = (Pad(top=1),) if alone else (Conv(3, 8, (3, 3)), BatchNorm(8))
-    network = chain((3, 7, 7), *before, Activation(kind))
+@pytest.mark.parametrize("place", BEFORE)
+def test_activations_agree_with_torch(used_arrays: UsedArrays, kind: str, place: str) -> None:
+    network = chain((3, 7, 7), *BEFORE[place], Activation(kind))
     arrays = {name: array * 4 for name, array in used_arrays(network, 1).items()}  # both ends are reached
     assert error(*both(network, arrays)) < 1e-5
 
