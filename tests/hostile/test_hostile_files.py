@@ -23,8 +23,16 @@ import yaml
 from attacks import ATTACKS, SECRET, Attack, Scene, victims
 from processes import IDLE, Asked, alone
 
+from hwnas.hardware.engines import ENGINES
+
 MOST_CPU_S, MOST_MB = 5.0, 500.0
+ENGINE_CPU_S = 1.5  # to start a process, load an engine and run a tiny network
 _READ_BYTES = 10**7
+
+
+def most_cpu_s(attack: Attack) -> float:
+    """The doctor tries every engine, nobody else more than one."""
+    return MOST_CPU_S + (ENGINE_CPU_S * len(ENGINES) if attack.arguments == ("doctor",) else 0.0)
 
 
 def contents(path: Path) -> dict[str, Any]:
@@ -67,7 +75,7 @@ def test_a_hostile_file_is_refused(ask: Asked, scene: Scene, capfd: pytest.Captu
     found = ask(attack.arguments, scene.at, *([scene.at / "cache"] if attack.cache else []))
     assert found["escaped"] == ""
     check(attack, scene, before, found["code"], found["out"], found["err"])
-    assert found["cpu_s"] < MOST_CPU_S and found["peak_mb"] < MOST_MB
+    assert found["cpu_s"] < most_cpu_s(attack) and found["peak_mb"] < MOST_MB
 
 
 @pytest.mark.slow
@@ -87,7 +95,7 @@ def test_every_hostile_file_is_refused_in_a_process_of_its_own(
         cache = scene.at / "cache" if attack.cache else cache_of_the_session
         code, out, err, cpu_s, peak_mb = alone(attack.arguments, scene.at, cache)
         check(attack, scene, before, code, out, err)
-        assert cpu_s - idle[3] < MOST_CPU_S and peak_mb - idle[4] < MOST_MB, (name, cpu_s, peak_mb, idle)
+        assert cpu_s - idle[3] < most_cpu_s(attack) and peak_mb - idle[4] < MOST_MB, (name, cpu_s, peak_mb, idle)
         for what, value in (("CPU seconds", cpu_s - idle[3]), ("MiB", peak_mb - idle[4])):
             most[what] = max(most[what], (value, name))
         subprocess.run(["rm", "-rf", str(place)], check=True)
