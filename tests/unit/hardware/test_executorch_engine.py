@@ -128,6 +128,7 @@ def test_nothing_is_written_and_nobody_is_asked(network: NetworkSpec, model: byt
     assert not (tmp_path / "asked").exists()
 
 
+@pytest.mark.slow  # 24 s; the contract has it loaded and run in any case
 def test_a_published_network_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
