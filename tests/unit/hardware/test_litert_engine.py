@@ -113,6 +113,7 @@ def test_nothing_is_written_to_standard_error(network: NetworkSpec, model: bytes
 def test_only_notices_are_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError), without_notices(b"INFO: "):
         os.write(2, b"INFO: all is well\nERROR: nothing is\n")
+        print("INFO: nor here\nERROR: but here", file=sys.stderr)
         raise KeyError
     os.write(2, b"INFO: later\n")
-    assert capfd.readouterr().err == "ERROR: nothing is\nINFO: later\n"
+    assert capfd.readouterr().err == "ERROR: nothing is\nERROR: but here\nINFO: later\n"

@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 _STDERR = 2
 _one_at_a_time = threading.Lock()  # standard error belongs to the whole process
@@ -16,7 +16,8 @@ _one_at_a_time = threading.Lock()  # standard error belongs to the whole process
 def without_notices(*beginnings: bytes) -> Iterator[None]:
     """Within, lines that begin like this are kept from standard error; all others get there at the end.
 
-    They are written straight to the descriptor, by libraries of which no setting for it is in reach from Python.
+    They are written straight to the descriptor, or to Python's stream, by libraries of which no setting for it is in
+    reach from Python.
     """
     with _one_at_a_time, tempfile.TemporaryFile() as written:
         try:
@@ -26,7 +27,8 @@ def without_notices(*beginnings: bytes) -> Iterator[None]:
             return
         os.dup2(written.fileno(), _STDERR)
         try:
-            yield
+            with open(os.dup(_STDERR), "w", encoding="utf-8") as stream, redirect_stderr(stream):
+                yield
         finally:
             os.dup2(kept, _STDERR)
             os.close(kept)
